@@ -1,0 +1,30 @@
+"""What can go wrong with a video or a model, each with a stable code that other programs may rely on."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Stable codes of everything the detector refuses; the words for people are in each error's message."""
+
+    UNREADABLE = "unreadable"  # not a video, or so damaged that nothing can be decoded
+    EMPTY = "empty"  # zero bytes
+    UNSUPPORTED = "unsupported"  # a container or codec outside the allow-list
+    NO_VIDEO_STREAM = "no_video_stream"
+    TOO_LONG = "too_long"
+    TOO_LARGE = "too_large"  # bytes
+    TOO_MANY_PIXELS = "too_many_pixels"
+    MODEL_MISSING = "model_missing"
+    MODEL_DAMAGED = "model_damaged"  # checksum or layout of the weights is wrong
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"  # the limited child process ran past its time
+
+
+class DetectorError(Exception):
+    """A refusal that has a reason.
+
+    ``code`` is stable; ``str(error)`` is one whole English sentence that says what happened and what to do.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
