@@ -1,0 +1,129 @@
+"""Words for people: one whole translated sentence or two for each code, saying what happened and what to do.
+
+Codes come from detector/errors.py, from detector/report.py (reasons) and from this app (``Code``). Nothing else turns a code into words.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as noop
+from django.utils.translation import ngettext
+
+from detector.errors import ErrorCode
+from detector.report import Reason
+
+
+class Code(StrEnum):
+    """What can go wrong around the detector."""
+
+    INTERNAL = "internal"  # a mistake of ours; the log has the traceback
+    LOST = "lost"  # the worker died with it too often
+    FILE_MISSING = "file_missing"  # the stored video is gone
+    FILE_CHANGED = "file_changed"  # the stored video is not the one that was uploaded
+    TOO_DEMANDING = "too_demanding"  # opening it needs more memory than the limited child process has
+    QUEUE_FULL = "queue_full"
+    STORAGE_FULL = "storage_full"
+    FRAMES_OUT_OF_RANGE = "frames_out_of_range"
+
+
+_SENTENCES: dict[str, str] = {
+    ErrorCode.UNREADABLE: noop(
+        "This file cannot be read as a video; it may be damaged, incomplete or something else. "
+        "Play it on your device to check it, or export it again as MP4, then upload that."
+    ),
+    ErrorCode.EMPTY: noop("This file is empty. Check that it was saved or downloaded completely, then choose it again."),
+    ErrorCode.UNSUPPORTED: noop(
+        "This kind of video is not supported. Please convert it to MP4 (H.264); MOV, MKV, WebM, AVI and GIF are read too."
+    ),
+    ErrorCode.NO_VIDEO_STREAM: noop("This file holds no moving picture, perhaps only sound. Please choose a file with video."),
+    ErrorCode.TOO_LONG: noop("This video is longer than %(max_duration)s. Please cut out the part in question and upload that."),
+    ErrorCode.TOO_LARGE: noop("This file is larger than %(max_size)s. Please cut out the part in question and upload that."),
+    ErrorCode.TOO_MANY_PIXELS: noop(
+        "The picture of this video is larger than %(max_megapixels)s megapixels. Please scale it down, for example to 4K, and upload that."
+    ),
+    ErrorCode.MODEL_MISSING: noop(
+        "The model that judges videos is not installed. Please tell an administrator; your video is kept, and you can try again later."
+    ),
+    ErrorCode.MODEL_DAMAGED: noop(
+        "The model that judges videos is damaged. Please tell an administrator; your video is kept, and you can try again later."
+    ),
+    ErrorCode.CANCELLED: noop("The analysis was cancelled. Start it again whenever you like."),
+    ErrorCode.TIMED_OUT: noop(
+        "This video took too long. Please try again; if that fails too, cut out the part in question and upload that."
+    ),
+    Code.INTERNAL: noop(
+        "Something went wrong on our side, and it has been written to the log. Please try again; "
+        "if it happens once more, tell an administrator."
+    ),
+    Code.LOST: noop(
+        "The analysis was interrupted several times before it could finish. Please try again; "
+        "if it happens once more, tell an administrator."
+    ),
+    Code.FILE_MISSING: noop("The stored video is gone, so it cannot be examined. Please upload it again."),
+    Code.FILE_CHANGED: noop(
+        "The stored video is not the one that was uploaded, so it was not examined. Please delete this analysis and upload the video again."
+    ),
+    Code.TOO_DEMANDING: noop(
+        "Opening this video takes more memory than is allowed here. Please export it again as an ordinary MP4 (H.264), or scale it down."
+    ),
+    Code.STORAGE_FULL: noop(
+        "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no longer need, then upload again."
+    ),
+    Code.FRAMES_OUT_OF_RANGE: noop("Please choose between %(min_frames)s and %(max_frames)s frames."),
+}
+
+_REASONS: dict[str, str] = {
+    Reason.FACE_TOO_SMALL: noop("The face is too small in the picture to be judged; a version in higher resolution may help."),
+    Reason.FACE_TOO_BLURRED: noop("The face is too blurred to be judged; a sharper or less compressed version may help."),
+    Reason.TOO_FEW_FRAMES: noop("The face is seen in too few of the frames; a longer part of the video or more frames may help."),
+    Reason.SCORE_BETWEEN_THRESHOLDS: noop(
+        "The score lies between the thresholds for real and fake, where the model is wrong too often to decide."
+    ),
+}
+
+
+def sentence_for(error_code: str, context: Mapping[str, Any] | None = None) -> str:
+    """What to tell a person about ``error_code``; an unknown code is a mistake of ours and reads like one.
+
+    ``context`` adds to or replaces the numbers that the sentences name, which are those of ``settings.UNMASK`` otherwise.
+    """
+    values = {**_limits(), **(context or {})}
+    if error_code == Code.QUEUE_FULL:
+        count = int(values.get("max_queued", 0))
+        return ngettext(
+            "You already have %(count)s analysis waiting or running, which is as many as you may have. "
+            "Please wait until it is done, or cancel it.",
+            "You already have %(count)s analyses waiting or running, which is as many as you may have. "
+            "Please wait until one is done, or cancel one.",
+            count,
+        ) % {"count": count}
+    return _(_SENTENCES.get(error_code, _SENTENCES[Code.INTERNAL])) % values
+
+
+def reason_sentence(reason: str) -> str:
+    """Why an answer is inconclusive, and what may help."""
+    return _(_REASONS.get(reason, _REASONS[Reason.SCORE_BETWEEN_THRESHOLDS]))
+
+
+def known_codes() -> frozenset[str]:
+    """Every code that has a sentence of its own."""
+    return frozenset({*_SENTENCES, Code.QUEUE_FULL})
+
+
+def _limits() -> dict[str, Any]:
+    from analysis.models import MAX_FRAMES, MIN_FRAMES  # noqa: PLC0415 -- models need the app registry; words do not
+
+    limits = settings.UNMASK
+    minutes = round(limits.max_duration_s / 60)
+    return {
+        "max_size": filesizeformat(limits.max_upload_bytes),
+        "max_duration": ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes},
+        "max_megapixels": f"{limits.max_pixels / 1e6:.0f}",
+        "max_storage": "",
+        "min_frames": MIN_FRAMES,
+        "max_frames": MAX_FRAMES,
+    }

@@ -1,0 +1,49 @@
+"""What the pages ask of the rows: who may see what, the place in the queue, the time left."""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from analysis.models import Analysis, State
+
+_SHARE_TO_JUDGE_BY = 0.05  # below it the time already spent says too little about the rest
+
+
+def visible_to(user: AbstractBaseUser | AnonymousUser | Any) -> QuerySet[Analysis]:
+    """The analyses a person may reach: their own, or all of them for staff; each comes with its video."""
+    rows = Analysis.objects.select_related("video")
+    if not getattr(user, "is_active", False) or user.pk is None:
+        return rows.none()
+    if getattr(user, "is_staff", False):
+        return rows
+    return rows.filter(video__owner_id=user.pk)
+
+
+def with_counts(rows: QuerySet[Analysis]) -> QuerySet[Analysis]:
+    """Adds ``people``, how many were followed, in the same query."""
+    return rows.annotate(people=Count("tracks", distinct=True))
+
+
+def queue_position(analysis: Analysis) -> int | None:
+    """Its place among those that wait, 1 for the next; None when it does not wait."""
+    if analysis.state != State.QUEUED:
+        return None
+    earlier = Q(queued_at__lt=analysis.queued_at) | Q(queued_at=analysis.queued_at, pk__lt=analysis.pk)
+    return Analysis.objects.filter(earlier, state=State.QUEUED).count() + 1
+
+
+def seconds_left(analysis: Analysis) -> float | None:
+    """How long it will still run at the pace so far; None when it does not run or has run too little to tell."""
+    if analysis.state != State.RUNNING or analysis.started_at is None or analysis.share < _SHARE_TO_JUDGE_BY:
+        return None
+    seen_at = analysis.heartbeat_at or timezone.now()
+    spent_s = (seen_at - analysis.started_at).total_seconds()
+    left_s = spent_s * (1.0 - analysis.share) / analysis.share
+    return max(left_s - (timezone.now() - seen_at).total_seconds(), 0.0)
+
+
+def unfinished_of(owner: AbstractBaseUser | Any) -> QuerySet[Analysis]:
+    """What a person has waiting or running."""
+    return Analysis.objects.filter(video__owner_id=owner.pk, state__in=[State.QUEUED, State.RUNNING])
