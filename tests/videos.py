@@ -203,7 +203,7 @@ def variable_rate_clip(path: Path, duration_s: float = 3.0) -> Path:
 def rotated_clip(path: Path, rotation_deg: int = 90, duration_s: float = 1.0) -> Path:
     """A person filmed with a turned phone: stored lying (SIZE), to be shown turned clockwise by ``rotation_deg``.
 
-    Shown upright, the person stands upright in a picture of (360, 640) for 90 and 270 degrees. ``path`` must be .mp4 or .mov.
+    Shown upright, the picture is (360, 640) for 90 and 270 degrees. ``path`` must be .mp4 or .mov.
     """
     upright_size = SIZE[::-1] if rotation_deg % 180 else SIZE
     upright = face_scene(upright_size, portrait_px=300)
@@ -281,7 +281,7 @@ def clip_in_container(folder: Path, ending: str, duration_s: float = 1.0) -> Pat
 
 
 def decoded(path: Path) -> Iterable[tuple[float, Picture]]:
-    """Every frame of ``path`` as stored (rotation not applied), with its time: the oracle the sampler is held against."""
+    """Every frame of ``path`` as stored (rotation not applied), with its time: the oracle for the sampler."""
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             yield float(frame.time or 0.0), frame.to_ndarray(format="rgb24")

@@ -1,0 +1,80 @@
+"""What every test finds: settings that touch nothing outside a temporary folder, and a queue server on request."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+    from rq import Queue
+
+# The settings read the environment once, when they are first asked for anything: say it before that.
+FOLDER = Path(tempfile.mkdtemp(prefix="unmask-tests-"))
+for name in ("DATABASE_URL", "REDIS_URL", "DEBUG", "EMAIL_URL", "STORAGE_URL"):
+    os.environ.pop(name, None)
+os.environ["DATA_DIR"] = str(FOLDER)
+os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 4
+os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1,testserver"
+os.environ["DJANGO_SETTINGS_MODULE"] = "deepfakesite.settings"
+
+
+def pytest_configure() -> None:
+    """Load the settings now: pytest-django sets Django up afterwards, as it does with settings made in a conftest."""
+    from django.conf import settings
+
+    # The real ones are slow by design.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # The real storage wants collectstatic to have run; whether that works is for tests/ops to find out.
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _separate(settings: "SettingsWrapper", tmp_path: Path) -> Iterator[None]:
+    """Every test has its own media folder and no memory of rate limits."""
+    from django.core.cache import cache
+
+    settings.MEDIA_ROOT = tmp_path / "media"
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture(scope="session")
+def queue_server() -> Iterator[str]:
+    """The carried Valkey, really started; its URL."""
+    from django.conf import settings
+
+    from deepfakesite import valkey
+
+    with subprocess.Popen(
+        valkey.command(FOLDER / "valkey.sock", FOLDER), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        url = settings.RQ_QUEUES["default"]["URL"]
+        assert valkey.wait_until_answers(url, process)
+        yield url
+        process.terminate()
+
+
+@pytest.fixture
+def queue(queue_server: str) -> Iterator["Queue"]:
+    """The default queue on a real server, empty before and after the test."""
+    import django_rq
+
+    default: Queue = django_rq.get_queue("default")
+    default.connection.flushall()
+    yield default
+    default.connection.flushall()
+    default.connection.close()
