@@ -1,0 +1,24 @@
+"""Every address of the site, by application."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from deepfakesite import health, views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("about/", views.about, name="about"),
+    path("healthz", health.healthz, name="healthz"),
+    path("favicon.ico", views.favicon, name="favicon"),
+    path("accounts/profile/", include("accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/django-rq/", include("django_rq.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("analysis.urls")),  # /analyses/… and /staff/
+]
+
+handler400 = "deepfakesite.views.bad_request"
+handler403 = "deepfakesite.views.permission_denied"
+handler404 = "deepfakesite.views.page_not_found"
+handler500 = "deepfakesite.views.server_error"
+handler429 = "deepfakesite.views.too_many_requests"  # called by allauth when a rate limit is reached
