@@ -1,0 +1,147 @@
+"""The questions ``manage.py doctor`` asks of an installation; each answers in one sentence and never raises.
+
+Questions stand in the order in which one answer rests on another: without weights there is no use in analysing a clip.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from deepfakesite import vitals
+from detector.errors import DetectorError
+
+LEAST_FREE_BYTES = 2 * 1024**3
+CLIP_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer: what was looked at, whether it is well, and what was seen or what to do."""
+
+    subject: str
+    well: bool
+    sentence: str
+
+
+def database() -> Finding:
+    """Answers, and has every migration."""
+    if not vitals.database_answers():
+        return Finding(
+            "database", False, "It does not answer or is empty. Check DATABASE_URL, then run `manage.py migrate`."
+        )
+    try:
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return Finding("database", False, f"Its migrations cannot be read ({error}). Check DATABASE_URL.")
+    if waiting:
+        return Finding("database", False, f"{len(waiting)} migrations are missing. Run `manage.py migrate`.")
+    return Finding("database", True, f"{connection.vendor} answers and has every migration.")
+
+
+def queue() -> Finding:
+    if vitals.queue_answers():
+        return Finding("queue", True, "The queue's server answers.")
+    return Finding(
+        "queue", False, "The queue's server does not answer. Start the site with `make run`, or check REDIS_URL."
+    )
+
+
+def worker() -> Finding:
+    count = vitals.living_workers()
+    if count:
+        return Finding("worker", True, "1 worker is alive." if count == 1 else f"{count} workers are alive.")
+    return Finding("worker", False, "No worker is alive, so uploads wait. Start the site, or `manage.py worker`.")
+
+
+def weights() -> Finding:
+    """The default release is there and its files are the ones that were published."""
+    from detector import release  # noqa: PLC0415 -- slow import
+
+    try:
+        default = release.default_release()
+        default.verify()
+    except DetectorError as error:
+        return Finding("weights", False, f"{error} Fetch the repository's files again.")
+    return Finding("weights", True, f"{default.name} {default.version} is complete; its SHA-256 is as published.")
+
+
+def media() -> Finding:
+    """The storage takes a file and gives it back."""
+    name = "doctor/probe.txt"
+    try:
+        saved = default_storage.save(name, ContentFile(b"well"))
+        try:
+            with default_storage.open(saved) as file:
+                same = file.read() == b"well"
+        finally:
+            default_storage.delete(saved)
+    except OSError as error:
+        return Finding(
+            "media", False, f"Files cannot be written ({error.strerror or error}). Check the folder's owner."
+        )
+    if not same:
+        return Finding("media", False, "A file that was written came back changed. Check the disk.")
+    return Finding("media", True, "Files can be written, read and deleted.")
+
+
+def disk_space() -> Finding:
+    free = shutil.disk_usage(settings.DATA_DIR).free
+    amount = f"{free / 1024**3:.1f} GiB are free in {settings.DATA_DIR}"
+    if free < LEAST_FREE_BYTES:
+        return Finding("disk space", False, f"Only {amount}. Make room, or choose another DATA_DIR.")
+    return Finding("disk space", True, f"{amount}.")
+
+
+def decoder(clip: Path) -> Finding:
+    """A clip of the sample photograph can be made and opened."""
+    from detector import sample_clip, video  # noqa: PLC0415 -- slow import
+
+    try:
+        sample_clip.make_clip(clip, seconds=2.0)
+        stream = video.probe(clip, video.Limits())
+    except (DetectorError, OSError, ValueError) as error:
+        return Finding("decoder", False, f"A clip cannot be made and opened ({error}). Run `make setup` again.")
+    return Finding("decoder", True, f"A clip was made and opened ({stream.codec}, {stream.width} x {stream.height}).")
+
+
+def analysis(clip: Path, folder: Path) -> Finding:
+    """The clip goes through the whole detector and the face in it is found."""
+    from detector import inference, pipeline, release  # noqa: PLC0415 -- slow import
+
+    if not clip.exists():
+        return Finding("analysis", False, "There is no clip to analyse; see decoder.")
+    try:
+        network = inference.load_network(release.default_release())
+        report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
+    except (DetectorError, OSError, RuntimeError) as error:
+        return Finding("analysis", False, f"The clip could not be analysed ({error}). Run `make setup` again.")
+    if not report.tracks:
+        return Finding("analysis", False, "No face was found in a clip that shows one. Run `make setup` again.")
+    seconds = report.timings_s.get("total", 0.0)
+    return Finding(
+        "analysis", True, f"A clip of a face was analysed in {seconds:.1f} s; the verdict is {report.verdict.value}."
+    )
+
+
+def examine(report: Callable[[Finding], None]) -> bool:
+    """Ask everything in turn, hand each finding to ``report``; true when all is well."""
+    well = True
+    with tempfile.TemporaryDirectory(prefix="unmask-doctor-") as name:
+        folder = Path(name)
+        clip = folder / "clip.mp4"
+        questions: list[Callable[[], Finding]] = [database, queue, worker, weights, media, disk_space]
+        questions += [lambda: decoder(clip), lambda: analysis(clip, folder)]
+        for question in questions:
+            finding = question()
+            report(finding)
+            well = well and finding.well
+    return well

@@ -1,0 +1,149 @@
+"""``manage.py up``: prepares the installation and keeps all of it running until Ctrl-C."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connections
+
+from analysis import tasks
+from deepfakesite import instance, static_files, valkey
+from deepfakesite.supervision import Child, Supervisor
+
+RECONCILE_EVERY_S = 15.0
+QUEUE_PATIENCE_S = 20.0
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Starts the site: database and static files made ready, then queue, workers and web server, until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        environment = os.environ
+        parser.add_argument("--port", type=port_number, default=environment.get("PORT") or "8000", help="default: 8000")
+        parser.add_argument(
+            "--host", default=environment.get("BIND") or "127.0.0.1", help="default: this machine alone"
+        )
+        parser.add_argument(
+            "--workers", type=worker_count, default=environment.get("WORKERS") or "1", help="default: 1"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port, workers = options["host"], options["port"], options["workers"]
+        if "DATA_DIR" in os.environ:
+            os.environ["DATA_DIR"] = str(settings.DATA_DIR)  # absolute, wherever the programs are started
+        try:
+            with instance.lock(settings.DATA_DIR):
+                if not instance.port_is_free(host, port):
+                    raise CommandError(
+                        f"Port {port} on {host} is in use or not allowed; choose another, such as: make run PORT=8123"
+                    )
+                self._prepare()
+                self._run(host, port, workers)
+        except instance.AlreadyRunning as error:
+            raise CommandError(
+                f"This installation runs already: another process holds {settings.DATA_DIR}. "
+                "Stop that one first, or give another folder: make run DATA_DIR=/somewhere"
+            ) from error
+        except valkey.ValkeyMissing as error:
+            raise CommandError(str(error)) from error
+
+    def _prepare(self) -> None:
+        Path(settings.MEDIA_ROOT).mkdir(parents=True, exist_ok=True)
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+            call_command("createcachetable", verbosity=0)
+            call_command("register_models", verbosity=0)
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be made ready: {error}. Check DATABASE_URL.") from error
+        if static_files.collect_if_changed():
+            self._say("Static files collected.")
+
+    def _run(self, host: str, port: int, workers: int) -> None:
+        supervisor = Supervisor(self._children(host, port, workers), self._say)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: supervisor.stop.set())
+        queue_server = next((child for child in supervisor.children if child.rank == 0), None)
+        if queue_server is not None:
+            self._start_queue(queue_server)
+        threading.Thread(target=reconcile_until, args=(supervisor.stop,), daemon=True).start()
+        self._greet(host, port)
+        supervisor.run()
+        self._say("Stopped.")
+
+    def _children(self, host: str, port: int, workers: int) -> list[Child]:
+        manage = settings.BASE_DIR / "manage.py"
+        children = [instance.worker(manage, number) for number in range(1, workers + 1)]
+        children.append(instance.web_server(settings.BASE_DIR, host, port))
+        own_queue = f"unix://{settings.DATA_DIR / 'valkey.sock'}"
+        if own_queue == settings.REDIS_URL:  # nobody named another
+            children.insert(0, instance.queue_server(settings.DATA_DIR))
+        return children
+
+    def _start_queue(self, server: Child) -> None:
+        end = time.monotonic() + QUEUE_PATIENCE_S
+        while valkey.answers(settings.REDIS_URL, timeout_s=0.5):  # of a supervisor that was killed a moment ago
+            if time.monotonic() > end:
+                raise CommandError(
+                    f"Another queue server still listens in {settings.DATA_DIR}; end it and start again."
+                )
+            time.sleep(0.1)
+        if not valkey.wait_until_answers(settings.REDIS_URL, server.start(), QUEUE_PATIENCE_S):
+            server.signal_group(signal.SIGKILL)
+            raise CommandError(
+                f"The queue server did not start. Its data lie in {settings.DATA_DIR / 'queue'}: "
+                "is the disk full, or is the folder not writable?"
+            )
+
+    def _greet(self, host: str, port: int) -> None:
+        shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 -- compared, not bound
+        shown = f"[{shown}]" if ":" in shown else shown
+        self._say(f"Unmask is at http://{shown}:{port}/ (data in {settings.DATA_DIR}; Ctrl-C stops it).")
+        if not get_user_model().objects.filter(is_superuser=True).exists():
+            self._say(f"There is no administrator yet. In another terminal: {administrator_command()}")
+        connections.close_all()
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
+
+
+def administrator_command() -> str:
+    """What to type to make the first administrator of this very installation."""
+    setting = f"DATA_DIR={settings.DATA_DIR} " if os.environ.get("DATA_DIR") else ""
+    return f"{setting}{sys.executable} {settings.BASE_DIR / 'manage.py'} createsuperuser"
+
+
+def reconcile_until(stop: threading.Event) -> None:
+    """Bring queue and database together now and then; a failure is logged and tried again."""
+    while not stop.is_set():
+        try:
+            tasks.reconcile()
+        except Exception:  # whatever it is, the next round may succeed, and the site must not end over it
+            logger.exception("The queue could not be reconciled with the database; it is tried again.")
+        finally:
+            connections.close_all()
+        stop.wait(RECONCILE_EVERY_S)
+
+
+def port_number(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+        raise ArgumentTypeError(f"{value!r} is not a port; give a number from 1 to 65535.")
+    return int(value)
+
+
+def worker_count(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) <= 64:
+        raise ArgumentTypeError(f"{value!r} is not a number of workers; give one from 1 to 64.")
+    return int(value)
