@@ -26,7 +26,13 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 
 _NOTHING_RUNS: dict[str, Any] = {"stage": "", "lease_expires_at": None}
-_NOTHING_FOUND: dict[str, Any] = {"verdict": "", "probability_fake": None, "confidence": None, "report": None}
+_NOTHING_FOUND: dict[str, Any] = {
+    "verdict": "",
+    "probability_fake": None,
+    "confidence": None,
+    "report": None,
+    "model_version": None,
+}
 _NOTHING_STARTED: dict[str, Any] = {
     "share": 0.0,
     "started_at": None,
@@ -42,7 +48,7 @@ class ForbiddenTransition(Exception):
     """A move that the table does not allow was asked for: a mistake in the program."""
 
 
-def claim(pk: UUID | str, attempt: int, worker: str, model_version: ModelVersion | None = None) -> bool:
+def claim(pk: UUID | str, attempt: int, worker: str) -> bool:
     """Queued -> running, for one worker and one attempt; it holds a lease until ``heartbeat`` stops."""
     now = timezone.now()
     return _move(
@@ -52,8 +58,12 @@ def claim(pk: UUID | str, attempt: int, worker: str, model_version: ModelVersion
         **_NOTHING_STARTED | {"started_at": now, "heartbeat_at": now, "worker": worker[:128]},
         stage="",
         lease_expires_at=_lease_end(now),
-        model_version=model_version,
     )
+
+
+def assign_model(pk: UUID | str, attempt: int, model_version: ModelVersion) -> bool:
+    """Notes which model judges this run; False when the run is no longer this worker's."""
+    return _running(pk, attempt).update(model_version=model_version) == 1
 
 
 def heartbeat(pk: UUID | str, attempt: int) -> bool:
@@ -66,7 +76,9 @@ def progress(pk: UUID | str, attempt: int, stage: str, share: float) -> bool:
     """Notes how far the run is and lengthens the lease; False when the run is no longer this worker's."""
     now = timezone.now()
     share = min(max(share, 0.0), 1.0)
-    return _running(pk, attempt).update(stage=stage, share=share, heartbeat_at=now, lease_expires_at=_lease_end(now)) == 1
+    return (
+        _running(pk, attempt).update(stage=stage, share=share, heartbeat_at=now, lease_expires_at=_lease_end(now)) == 1
+    )
 
 
 def is_running(pk: UUID | str, attempt: int) -> bool:
@@ -165,4 +177,9 @@ def _lease_end(now: datetime) -> datetime:
 
 
 def _failure(code: str, detail: str) -> dict[str, Any]:
-    return {**_NOTHING_RUNS, "finished_at": timezone.now(), "error_code": str(code)[:32], "error_detail": detail[:10_000]}
+    return {
+        **_NOTHING_RUNS,
+        "finished_at": timezone.now(),
+        "error_code": str(code)[:32],
+        "error_detail": detail[:10_000],
+    }

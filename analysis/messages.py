@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as noop
 from django.utils.translation import ngettext
 
+from analysis.models import MAX_FRAMES, MIN_FRAMES
 from detector.errors import ErrorCode
 from detector.report import Reason
 
@@ -35,13 +36,21 @@ _SENTENCES: dict[str, str] = {
         "This file cannot be read as a video; it may be damaged, incomplete or something else. "
         "Play it on your device to check it, or export it again as MP4, then upload that."
     ),
-    ErrorCode.EMPTY: noop("This file is empty. Check that it was saved or downloaded completely, then choose it again."),
+    ErrorCode.EMPTY: noop(
+        "This file is empty. Check that it was saved or downloaded completely, then choose it again."
+    ),
     ErrorCode.UNSUPPORTED: noop(
         "This kind of video is not supported. Please convert it to MP4 (H.264); MOV, MKV, WebM, AVI and GIF are read too."
     ),
-    ErrorCode.NO_VIDEO_STREAM: noop("This file holds no moving picture, perhaps only sound. Please choose a file with video."),
-    ErrorCode.TOO_LONG: noop("This video is longer than %(max_duration)s. Please cut out the part in question and upload that."),
-    ErrorCode.TOO_LARGE: noop("This file is larger than %(max_size)s. Please cut out the part in question and upload that."),
+    ErrorCode.NO_VIDEO_STREAM: noop(
+        "This file holds no moving picture, perhaps only sound. Please choose a file with video."
+    ),
+    ErrorCode.TOO_LONG: noop(
+        "This video is longer than %(max_duration)s. Please cut out the part in question and upload that."
+    ),
+    ErrorCode.TOO_LARGE: noop(
+        "This file is larger than %(max_size)s. Please cut out the part in question and upload that."
+    ),
     ErrorCode.TOO_MANY_PIXELS: noop(
         "The picture of this video is larger than %(max_megapixels)s megapixels. Please scale it down, for example to 4K, and upload that."
     ),
@@ -77,9 +86,15 @@ _SENTENCES: dict[str, str] = {
 }
 
 _REASONS: dict[str, str] = {
-    Reason.FACE_TOO_SMALL: noop("The face is too small in the picture to be judged; a version in higher resolution may help."),
-    Reason.FACE_TOO_BLURRED: noop("The face is too blurred to be judged; a sharper or less compressed version may help."),
-    Reason.TOO_FEW_FRAMES: noop("The face is seen in too few of the frames; a longer part of the video or more frames may help."),
+    Reason.FACE_TOO_SMALL: noop(
+        "The face is too small in the picture to be judged; a version in higher resolution may help."
+    ),
+    Reason.FACE_TOO_BLURRED: noop(
+        "The face is too blurred to be judged; a sharper or less compressed version may help."
+    ),
+    Reason.TOO_FEW_FRAMES: noop(
+        "The face is seen in too few of the frames; a longer part of the video or more frames may help."
+    ),
     Reason.SCORE_BETWEEN_THRESHOLDS: noop(
         "The score lies between the thresholds for real and fake, where the model is wrong too often to decide."
     ),
@@ -115,8 +130,6 @@ def known_codes() -> frozenset[str]:
 
 
 def _limits() -> dict[str, Any]:
-    from analysis.models import MAX_FRAMES, MIN_FRAMES  # noqa: PLC0415 -- models need the app registry; words do not
-
     limits = settings.UNMASK
     minutes = round(limits.max_duration_s / 60)
     return {

@@ -47,7 +47,9 @@ class Video(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="videos")
-    name = models.CharField(max_length=255, help_text=_("The file's name as it was uploaded; shown, never used as a path."))
+    name = models.CharField(
+        max_length=255, help_text=_("The file's name as it was uploaded; shown, never used as a path.")
+    )
     file = models.FileField(upload_to=video_path, max_length=255)
     poster = models.FileField(upload_to=poster_path, max_length=255, blank=True)
     sha256 = models.CharField(max_length=64, db_index=True)
@@ -62,6 +64,7 @@ class Video(models.Model):
 
     class Meta:
         ordering = ["-uploaded_at"]
+        constraints = [models.UniqueConstraint(fields=["owner", "sha256"], name="one_video_per_owner_and_content")]
 
     def __str__(self) -> str:
         return self.name
@@ -80,7 +83,9 @@ class ModelVersion(models.Model):
         ordering = ["name", "version"]
         constraints = [
             models.UniqueConstraint(fields=["name", "version", "sha256"], name="one_row_per_model_version"),
-            models.UniqueConstraint(fields=["is_active"], condition=models.Q(is_active=True), name="one_active_model_version"),
+            models.UniqueConstraint(
+                fields=["is_active"], condition=models.Q(is_active=True), name="one_active_model_version"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -95,11 +100,15 @@ class Analysis(models.Model):
     frames_requested = models.PositiveSmallIntegerField(
         default=DEFAULT_FRAMES, validators=[MinValueValidator(MIN_FRAMES), MaxValueValidator(MAX_FRAMES)]
     )
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="analyses")
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="analyses"
+    )
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=1, help_text=_("Counts every time it was put into the queue."))
-    lost_leases = models.PositiveSmallIntegerField(default=0, help_text=_("How often a worker died with it; reset by a retry."))
+    lost_leases = models.PositiveSmallIntegerField(
+        default=0, help_text=_("How often a worker died with it; reset by a retry.")
+    )
     stage = models.CharField(max_length=16, choices=Stage, blank=True)
     share = models.FloatField(default=0.0, help_text=_("Done of the whole analysis, 0 to 1."))
     created_at = models.DateTimeField(auto_now_add=True)
@@ -110,7 +119,9 @@ class Analysis(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=128, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
-    error_detail = models.TextField(blank=True, help_text=_("For administrators; people are shown the code's sentence."))
+    error_detail = models.TextField(
+        blank=True, help_text=_("For administrators; people are shown the code's sentence.")
+    )
 
     verdict = models.CharField(max_length=16, choices=Verdict, blank=True)
     probability_fake = models.FloatField(null=True, blank=True)

@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from analysis.models import Analysis, State
+from analysis.models import Analysis, State, Video
 
 _SHARE_TO_JUDGE_BY = 0.05  # below it the time already spent says too little about the rest
 
@@ -47,3 +47,8 @@ def seconds_left(analysis: Analysis) -> float | None:
 def unfinished_of(owner: AbstractBaseUser | Any) -> QuerySet[Analysis]:
     """What a person has waiting or running."""
     return Analysis.objects.filter(video__owner_id=owner.pk, state__in=[State.QUEUED, State.RUNNING])
+
+
+def stored_bytes(owner: AbstractBaseUser | Any) -> int:
+    """How much a person's videos take."""
+    return Video.objects.filter(owner_id=owner.pk).aggregate(total=Sum("size_bytes"))["total"] or 0

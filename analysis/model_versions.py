@@ -1,0 +1,75 @@
+"""Which model judges: finds the detector's releases, keeps a row for each, and has exactly one active.
+
+A fresh installation needs no step of its own: the first analysis registers what is there.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from analysis.models import ModelVersion
+from detector.errors import DetectorError, ErrorCode
+
+if TYPE_CHECKING:
+    from detector.release import Release
+
+logger = logging.getLogger(__name__)
+
+
+def register() -> list[ModelVersion]:
+    """A row for every release found on disk; the default one becomes active when none that is on disk is."""
+    from detector import release as detector_release  # noqa: PLC0415 -- slow import
+
+    found = detector_release.releases()
+    rows = [
+        ModelVersion.objects.get_or_create(name=release.name, version=release.version, sha256=release.sha256)[0]
+        for release in found
+    ]
+    active = ModelVersion.objects.filter(is_active=True).first()
+    if found and (active is None or active not in rows):
+        if active is not None:
+            logger.warning("The active model %s is no longer installed; the default one takes its place.", active)
+        default = detector_release.default_release()
+        activate(next(row for row in rows if row.sha256 == default.sha256 and row.version == default.version))
+    return list(ModelVersion.objects.filter(pk__in=[row.pk for row in rows]))
+
+
+def activate(model_version: ModelVersion) -> None:
+    """Makes this the one that judges from now on; runs that have started keep theirs."""
+    with transaction.atomic():
+        ModelVersion.objects.filter(is_active=True).exclude(pk=model_version.pk).update(is_active=False)
+        ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True)
+
+
+def active() -> "tuple[ModelVersion, Release]":
+    """The active row and its release on disk; raises DetectorError (MODEL_MISSING) when there is none."""
+    row = ModelVersion.objects.filter(is_active=True).first()
+    release = _release_of(row)
+    if release is None:
+        try:
+            register()
+        except IntegrityError:  # another worker registered at the same moment
+            logger.info("Another process registered the models at the same time.")
+        row = ModelVersion.objects.filter(is_active=True).first()
+        release = _release_of(row)
+    if row is None or release is None:
+        raise DetectorError(
+            ErrorCode.MODEL_MISSING, "No model is installed under detector/models; install one and try again."
+        )
+    return row, release
+
+
+def is_installed(model_version: ModelVersion) -> bool:
+    """Whether its files are there."""
+    return _release_of(model_version) is not None
+
+
+def _release_of(row: ModelVersion | None) -> "Release | None":
+    if row is None:
+        return None
+    from detector import release as detector_release  # noqa: PLC0415 -- slow import
+
+    wanted = (row.name, row.version, row.sha256)
+    found = detector_release.releases()
+    return next((release for release in found if (release.name, release.version, release.sha256) == wanted), None)

@@ -1,0 +1,197 @@
+"""What the queue calls, and how things get into the queue. The truth is in the rows; a job only carries a primary key.
+
+A job may come twice, late, or never: ``run_analysis`` claims its row first, and ``reconcile`` brings back what was lost.
+"""
+
+import logging
+import os
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import django_rq
+from django.conf import settings
+from django.db import close_old_connections
+from redis.exceptions import RedisError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
+
+from analysis import files, lifecycle, model_versions, results
+from analysis.leases import Lease
+from analysis.messages import Code
+from analysis.models import Analysis, State
+from detector.errors import DetectorError, ErrorCode
+from detector.report import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from detector.inference import Network
+    from detector.release import Release
+
+logger = logging.getLogger(__name__)
+
+_QUEUE = "default"
+_KEEP_FINISHED_S = 3600
+_KEEP_FAILED_S = 7 * 24 * 3600
+_networks: "dict[str, Network]" = {}
+_STRAY_S = 3600.0  # files without a row are left alone for this long; they may be about to get one
+
+
+def job_id(analysis: Analysis) -> str:
+    return f"analysis-{analysis.pk}-{analysis.attempt}"
+
+
+def enqueue(analysis: Analysis) -> bool:
+    """Puts a job for this attempt into the queue; False, and no harm done, when the queue cannot be reached."""
+    try:
+        _queue().enqueue_call(
+            func="analysis.tasks.run_analysis",
+            args=(str(analysis.pk), analysis.attempt),
+            job_id=job_id(analysis),
+            timeout=int(settings.UNMASK.job_timeout_s),
+            result_ttl=_KEEP_FINISHED_S,
+            failure_ttl=_KEEP_FAILED_S,
+            description=f"analysis {analysis.pk}, attempt {analysis.attempt}",
+        )
+    except (RedisError, OSError) as error:
+        logger.warning(
+            "Analysis %s waits: the queue cannot be reached (%s); reconcile will put it there.", analysis.pk, error
+        )
+        return False
+    return True
+
+
+def run_analysis(pk: str, attempt: int) -> None:
+    """Examines one video: claims the row, calls the detector, stores what it found. Harmless when run twice or too late."""
+    close_old_connections()
+    try:
+        if not lifecycle.claim(pk, attempt, worker=f"{socket.gethostname()}:{os.getpid()}"):
+            logger.info("Analysis %s, attempt %d: not waiting any more; nothing to do.", pk, attempt)
+            return
+        with Lease(pk, attempt) as lease:
+            _run(pk, attempt, lease)
+    finally:
+        close_old_connections()
+
+
+def reconcile() -> dict[str, int]:
+    """Brings rows and queue together again, and clears away what dead processes left; says how much of each there was.
+
+    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and removes stray files.
+    Raises nothing when the queue cannot be reached: then its rows wait for the next time.
+    """
+    taken_back = sum(lifecycle.expire(row.pk, row.attempt) for row in lifecycle.expired())
+    enqueued = sum(enqueue(row) for row in _without_job())
+    return {"taken_back": taken_back, "enqueued": enqueued, "strays_removed": files.sweep(_STRAY_S)}
+
+
+def _run(pk: str, attempt: int, lease: Lease) -> None:
+    """The edge where everything that can go wrong becomes a state and a code."""
+    try:
+        won = _examine(pk, attempt, lease)
+        logger.info("Analysis %s, attempt %d: %s.", pk, attempt, "done" if won else "lost to a cancellation")
+    except DetectorError as error:
+        if error.code == ErrorCode.CANCELLED and lease.is_lost:
+            logger.info("Analysis %s, attempt %d: stopped, because it was cancelled or taken back.", pk, attempt)
+            return
+        logger.warning("Analysis %s, attempt %d: failed (%s): %s", pk, attempt, error.code, error)
+        lifecycle.fail(pk, attempt, error.code, str(error))
+    except JobTimeoutException as error:
+        logger.warning("Analysis %s, attempt %d: ran out of time.", pk, attempt)
+        lifecycle.fail(pk, attempt, ErrorCode.TIMED_OUT, str(error))
+    except _StoredFileWrong as error:
+        logger.error("Analysis %s, attempt %d: %s", pk, attempt, error)  # noqa: TRY400 -- the reason is known
+        lifecycle.fail(pk, attempt, error.code, str(error))
+    except Exception as error:
+        logger.exception("Analysis %s, attempt %d: failed unexpectedly.", pk, attempt)
+        lifecycle.fail(pk, attempt, Code.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+class _StoredFileWrong(Exception):
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _examine(pk: str, attempt: int, lease: Lease) -> bool:
+    analysis = Analysis.objects.select_related("video").get(pk=pk, attempt=attempt)
+    model_version, release = model_versions.active()
+    lifecycle.assign_model(pk, attempt, model_version)
+    with files.work_folder(f"analysis-{pk}-{attempt}") as folder:
+        try:
+            path = files.local_path(analysis.video.file, folder)
+            size_bytes = path.stat().st_size
+        except FileNotFoundError as error:
+            raise _StoredFileWrong(Code.FILE_MISSING, "The stored video is missing.") from error
+        logger.info("Analysis %s, attempt %d: starts on %d bytes with %s.", pk, attempt, size_bytes, model_version)
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        report = _detect(path, release, analysis.frames_requested, pictures, lease)
+        if report.video.sha256 != analysis.video.sha256:
+            raise _StoredFileWrong(Code.FILE_CHANGED, f"The stored video now has the SHA-256 {report.video.sha256}.")
+        return results.store(analysis, report, pictures)
+
+
+def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lease: Lease) -> Report:
+    from detector import pipeline, video  # noqa: PLC0415 -- slow import, and the web process imports this module
+
+    bounds = settings.UNMASK
+    return pipeline.analyze(
+        path,
+        _network(release),
+        pipeline.Settings(
+            frames=frames,
+            limits=video.Limits(
+                max_bytes=bounds.max_upload_bytes, max_duration_s=bounds.max_duration_s, max_pixels=bounds.max_pixels
+            ),
+        ),
+        out_dir=pictures,
+        on_progress=lease.on_progress,
+        should_stop=lease.should_stop,
+    )
+
+
+def _network(release: "Release") -> "Network":
+    """The loaded network, kept for this process's next job; one at a time, told apart by the hash of its weights."""
+    from detector import inference  # noqa: PLC0415 -- slow import
+
+    if release.sha256 not in _networks:
+        _networks.clear()
+        _networks[release.sha256] = inference.load_network(release)
+    return _networks[release.sha256]
+
+
+def _queue() -> Any:
+    return django_rq.get_queue(_QUEUE, commit_mode="auto", serializer=JSONSerializer)
+
+
+def _without_job() -> list[Analysis]:
+    """The waiting rows whose job is not in the queue and not in a worker's hands."""
+    rows = list(Analysis.objects.filter(state=State.QUEUED).order_by("queued_at"))
+    if not rows:
+        return []
+    try:
+        queue = _queue()
+        waiting = set(queue.get_job_ids())
+        candidates = [row for row in rows if job_id(row) not in waiting]
+        jobs = Job.fetch_many(
+            [job_id(row) for row in candidates], connection=queue.connection, serializer=JSONSerializer
+        )
+        return [row for row, job in zip(candidates, jobs, strict=True) if job is None or not _is_in_hand(job)]
+    except (RedisError, OSError) as error:
+        logger.warning("The queue cannot be reached (%s); %d analyses wait for it.", error, len(rows))
+        return []
+
+
+def _is_in_hand(job: Job) -> bool:
+    """Whether a worker took the job a moment ago and will claim the row any time now."""
+    if job.get_status(refresh=False) not in {JobStatus.STARTED, JobStatus.QUEUED}:
+        return False
+    seen_at = job.last_heartbeat or job.started_at or job.enqueued_at
+    if seen_at is None:
+        return False
+    if seen_at.tzinfo is None:
+        seen_at = seen_at.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - seen_at).total_seconds() < settings.UNMASK.lease_s
