@@ -1,7 +1,7 @@
-"""Runs ``python -m detector`` with this process's resources limited first: the child in which strangers' files are opened.
+"""Limits this process's resources, then runs ``python -m detector`` in it: the child in which uploads are opened.
 
-``python -m analysis.confined '{"address_bytes": ..., "cpu_s": ..., "file_bytes": ..., "open_files": ...}' probe VIDEO --json``.
-It takes the limits before it imports anything that could be attacked. Needs only the standard library; see inspection.py.
+Its first argument is a JSON object: ``core_bytes``, ``address_bytes``, ``cpu_s``, ``file_bytes`` and ``open_files``;
+the rest are the detector's. It needs only the standard library, so nothing that could be attacked is loaded before.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Files that belong to rows, and folders to work in: made, copied, removed and swept; through Django's storage API.
 
-A video lives under ``videos/<id>/`` and what was drawn from an analysis under ``analyses/<id>/``, so removing a row's files
-is removing its folder. Folders to work in are on the local disk, outside what is kept.
+A video lives under ``videos/<id>/`` and what was drawn from an analysis under ``analyses/<id>/``, so removing a row's
+files is removing its folder. Folders to work in are on the local disk, outside what is kept.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _COPY_BYTES = 1024 * 1024
 
 @contextlib.contextmanager
 def work_folder(purpose: str) -> Iterator[Path]:
-    """A private folder on the local disk, removed at the end whatever happens; ``sweep`` removes those of dead processes."""
+    """A private folder on the local disk, removed at the end; ``sweep`` removes those of dead processes."""
     root = _work_root()
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=root, ignore_cleanup_errors=True) as folder:
@@ -37,7 +37,7 @@ def work_folder(purpose: str) -> Iterator[Path]:
 
 
 def local_path(stored: File, folder: Path) -> Path:
-    """Where the stored file can be opened by path: where it is, or a copy in ``folder`` when its storage has no paths."""
+    """Where the stored file can be opened by path: its own, or a copy in ``folder`` when its storage has no paths."""
     try:
         return Path(stored.path)  # type: ignore[attr-defined]
     except NotImplementedError:
@@ -56,7 +56,7 @@ def analysis_folder(pk: UUID | str) -> str:
 
 
 def remove_folders(names: Iterable[str], storage: Storage = default_storage) -> None:
-    """Removes stored folders with all they hold; one that is not there is no error, one that cannot be removed is logged."""
+    """Removes stored folders with all they hold; a missing one is no error, one that cannot be removed is logged."""
     for name in names:
         try:
             _remove_folder(storage, name)
@@ -90,7 +90,7 @@ def _remove_folder(storage: Storage, name: str) -> None:
 
 
 def _sweep_work_folders(older_than_s: float) -> int:
-    """Also removes uploads that broke off with the web process: Django keeps those in FILE_UPLOAD_TEMP_DIR while they arrive."""
+    """Also removes uploads that broke off with the web process: they arrive in FILE_UPLOAD_TEMP_DIR."""
     limit = time.time() - older_than_s
     strays = [path for path in _entries(_work_root()) if path.is_dir() and not path.is_symlink()]
     if settings.FILE_UPLOAD_TEMP_DIR is not None:

@@ -1,7 +1,7 @@
 """Has an uploaded file judged by its content, in a short-lived child process under limits.
 
-The child decodes what a stranger sent, so it gets little memory, time, disk and environment, and a session of its own that is
-killed as a whole. What it says is checked against the same limits again here.
+The child decodes what a stranger sent, so it gets little memory, time, disk and environment, and a session of its own
+that is killed as a whole. What it says is checked against the same limits again here.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def inspect(path: Path, poster: Path) -> Inspection:
         logger.warning("The child that opens uploads died of signal %d: %s", -code, stderr[-2000:])
         raise Rejected(ErrorCode.UNREADABLE)
     answer = _parsed(stdout)
-    if code == 2 and isinstance(answer.get("error"), dict):  # noqa: PLR2004 -- the detector's exit code for bad input
+    if code == 2 and isinstance(answer.get("error"), dict):
         raise Rejected(str(answer["error"].get("code", Code.INTERNAL)))
     if code != 0:
         if "MemoryError" in stderr or "Cannot allocate memory" in stderr:

@@ -1,6 +1,7 @@
-"""A worker's hold on the analysis it runs: keeps the lease while it works, writes its progress, notices when it is lost.
+"""A worker's hold on the analysis it runs: keeps the lease, writes the progress, notices when the run is lost.
 
-A thread lengthens the lease, so that a stage that says nothing for long does not lose it; a worker that dies stops doing so.
+A thread lengthens the lease, so that a stage that says nothing for long does not lose it; a worker that dies stops
+doing so.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Where an analysis stands: the table of moves and the only code that writes ``Analysis.state``.
 
 Every move is one conditional UPDATE that says whether it won, so whatever runs twice, late or side by side is harmless:
-the second one changes nothing. ``attempt`` tells one run from the next: it grows each time an analysis enters the queue,
-and a worker that holds an older number can write nothing any more.
+the second one changes nothing. ``attempt`` tells one run from the next: it grows each time an analysis enters the
+queue, and a worker that holds an older number can write nothing any more.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Sends private files: parts of them (RFC 9110, section 14), conditionally, with flat memory, through Django's storage API.
+"""Sends private files: parts of them (RFC 9110, section 14), conditionally, with flat memory, from any storage.
 
 Who may have a file is decided by the caller, which found its row through ``queries.visible_to``.
 """
@@ -92,7 +92,7 @@ def _content(
 
 
 class _Blocks(Iterator[bytes]):
-    """The part of the file, block by block; opened at once, so that a missing file is noticed before the answer begins."""
+    """The part of the file, block by block; opened at once, so that a missing file is noticed in time."""
 
     def __init__(self, field_file: FieldFile, part: _Part) -> None:
         self._file = field_file.storage.open(field_file.name or "", "rb")
@@ -125,7 +125,7 @@ def _matches(header: str | None, etag: str) -> bool:
 
 
 def _part(request: HttpRequest, etag: str, size: int) -> _Part | None:
-    """The single range that was asked for; None for the whole file, which is also the answer to what is not understood."""
+    """The single range that was asked for; None for the whole file, also when the header is not understood."""
     header = request.headers.get("Range")
     if header is None or request.headers.get("If-Range", etag) != etag:
         return None

@@ -1,6 +1,7 @@
 """Words for people: one whole translated sentence or two for each code, saying what happened and what to do.
 
-Codes come from detector/errors.py, from detector/report.py (reasons) and from this app (``Code``). Nothing else turns a code into words.
+Codes come from detector/errors.py, from detector/report.py (reasons) and from this app (``Code``). Nothing else turns
+a code into words.
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,8 @@ _SENTENCES: dict[str, str] = {
         "This file is empty. Check that it was saved or downloaded completely, then choose it again."
     ),
     ErrorCode.UNSUPPORTED: noop(
-        "This kind of video is not supported. Please convert it to MP4 (H.264); MOV, MKV, WebM, AVI and GIF are read too."
+        "This kind of video is not supported. Please convert it to MP4 (H.264); MOV, MKV, WebM, AVI and GIF are "
+        "read too."
     ),
     ErrorCode.NO_VIDEO_STREAM: noop(
         "This file holds no moving picture, perhaps only sound. Please choose a file with video."
@@ -52,13 +54,16 @@ _SENTENCES: dict[str, str] = {
         "This file is larger than %(max_size)s. Please cut out the part in question and upload that."
     ),
     ErrorCode.TOO_MANY_PIXELS: noop(
-        "The picture of this video is larger than %(max_megapixels)s megapixels. Please scale it down, for example to 4K, and upload that."
+        "The picture of this video is larger than %(max_megapixels)s megapixels. Please scale it down, for "
+        "example to 4K, and upload that."
     ),
     ErrorCode.MODEL_MISSING: noop(
-        "The model that judges videos is not installed. Please tell an administrator; your video is kept, and you can try again later."
+        "The model that judges videos is not installed. Please tell an administrator; your video is kept, and you "
+        "can try again later."
     ),
     ErrorCode.MODEL_DAMAGED: noop(
-        "The model that judges videos is damaged. Please tell an administrator; your video is kept, and you can try again later."
+        "The model that judges videos is damaged. Please tell an administrator; your video is kept, and you can "
+        "try again later."
     ),
     ErrorCode.CANCELLED: noop("The analysis was cancelled. Start it again whenever you like."),
     ErrorCode.TIMED_OUT: noop(
@@ -74,13 +79,16 @@ _SENTENCES: dict[str, str] = {
     ),
     Code.FILE_MISSING: noop("The stored video is gone, so it cannot be examined. Please upload it again."),
     Code.FILE_CHANGED: noop(
-        "The stored video is not the one that was uploaded, so it was not examined. Please delete this analysis and upload the video again."
+        "The stored video is not the one that was uploaded, so it was not examined. Please delete this analysis "
+        "and upload the video again."
     ),
     Code.TOO_DEMANDING: noop(
-        "Opening this video takes more memory than is allowed here. Please export it again as an ordinary MP4 (H.264), or scale it down."
+        "Opening this video takes more memory than is allowed here. Please export it again as an ordinary MP4 "
+        "(H.264), or scale it down."
     ),
     Code.STORAGE_FULL: noop(
-        "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no longer need, then upload again."
+        "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no "
+        "longer need, then upload again."
     ),
     Code.FRAMES_OUT_OF_RANGE: noop("Please choose between %(min_frames)s and %(max_frames)s frames."),
 }
@@ -104,7 +112,7 @@ _REASONS: dict[str, str] = {
 def sentence_for(error_code: str, context: Mapping[str, Any] | None = None) -> str:
     """What to tell a person about ``error_code``; an unknown code is a mistake of ours and reads like one.
 
-    ``context`` adds to or replaces the numbers that the sentences name, which are those of ``settings.UNMASK`` otherwise.
+    ``context`` adds to or replaces the numbers that the sentences name, which are otherwise those of the settings.
     """
     values = {**_limits(), **(context or {})}
     if error_code == Code.QUEUE_FULL:

@@ -1,7 +1,7 @@
 """Turns what the detector found into rows and kept pictures: all of it, or nothing.
 
-Pictures are stored first, under a name that no other attempt has; then one transaction moves the state and writes the rows.
-When that is lost (cancelled, deleted, taken back) or fails, the pictures go again.
+Pictures are stored first, under a name that no other attempt has; then one transaction moves the state and writes the
+rows. When that is lost (cancelled, deleted, taken back) or fails, the pictures go again.
 """
 
 import secrets
@@ -24,7 +24,7 @@ class _Lost(Exception):
 
 
 def store(analysis: Analysis, report: Report, folder: Path) -> bool:
-    """Keeps the report and its pictures from ``folder``, and moves the analysis to done; False when the run was lost."""
+    """Keeps the report and its pictures from ``folder`` and moves the analysis to done; False when it was lost."""
     kept_folder = f"{files.analysis_folder(analysis.pk)}/{analysis.attempt}-{secrets.token_hex(4)}"
     try:
         names = {name: _keep(folder, name, kept_folder) for name in _pictures(report)}

@@ -90,7 +90,7 @@ def seen_before(owner: User, sha256: str, excluding: Analysis | None = None) -> 
 
 
 def analyze_again(analysis: Analysis, frames: int) -> Analysis:
-    """Queues another analysis of the same video; raises Refused when the frames or the owner's queue do not allow it."""
+    """Queues another analysis of the same video; raises Refused when frames or queue do not allow it."""
     _check_frames(frames)
     with transaction.atomic():
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
@@ -164,7 +164,7 @@ def clean_name(name: str | None) -> str:
             f"{stem[: _MAX_NAME - len(suffix) - 2]}….{suffix}"
             if dot and len(suffix) < 10
             else words[: _MAX_NAME - 1] + "…"
-        )  # noqa: PLR2004
+        )
     return words or _("Unnamed video")
 
 

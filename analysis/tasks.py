@@ -1,6 +1,6 @@
 """What the queue calls, and how things get into the queue. The truth is in the rows; a job only carries a primary key.
 
-A job may come twice, late, or never: ``run_analysis`` claims its row first, and ``reconcile`` brings back what was lost.
+A job may come twice, late or never: ``run_analysis`` claims its row first; ``reconcile`` brings back what was lost.
 """
 
 import logging
@@ -64,7 +64,7 @@ def enqueue(analysis: Analysis) -> bool:
 
 
 def run_analysis(pk: str, attempt: int) -> None:
-    """Examines one video: claims the row, calls the detector, stores what it found. Harmless when run twice or too late."""
+    """Examines one video: claims the row, calls the detector, stores what it found. Harmless twice or too late."""
     close_old_connections()
     try:
         if not lifecycle.claim(pk, attempt, worker=f"{socket.gethostname()}:{os.getpid()}"):
@@ -79,8 +79,8 @@ def run_analysis(pk: str, attempt: int) -> None:
 def reconcile() -> dict[str, int]:
     """Brings rows and queue together again, and clears away what dead processes left; says how much of each there was.
 
-    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and removes stray files.
-    Raises nothing when the queue cannot be reached: then its rows wait for the next time.
+    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and removes stray
+    files. Raises nothing when the queue cannot be reached: then its rows wait for the next time.
     """
     taken_back = sum(lifecycle.expire(row.pk, row.attempt) for row in lifecycle.expired())
     enqueued = sum(enqueue(row) for row in _without_job())
@@ -102,7 +102,7 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
         logger.warning("Analysis %s, attempt %d: ran out of time.", pk, attempt)
         lifecycle.fail(pk, attempt, ErrorCode.TIMED_OUT, str(error))
     except _StoredFileWrong as error:
-        logger.error("Analysis %s, attempt %d: %s", pk, attempt, error)  # noqa: TRY400 -- the reason is known
+        logger.error("Analysis %s, attempt %d: %s", pk, attempt, error)
         lifecycle.fail(pk, attempt, error.code, str(error))
     except Exception as error:
         logger.exception("Analysis %s, attempt %d: failed unexpectedly.", pk, attempt)
