@@ -1,0 +1,299 @@
+"""The administration of analyses: for looking. State and results are read-only; the verbs go through services.py."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from analysis import model_versions, queries, services, tasks
+from analysis.models import Analysis, FaceSample, FaceTrack, ModelVersion, State, Video
+
+if TYPE_CHECKING:
+    _AnalysisBase = admin.ModelAdmin[Analysis]
+    _VideoBase = admin.ModelAdmin[Video]
+    _TrackBase = admin.ModelAdmin[FaceTrack]
+    _ModelVersionBase = admin.ModelAdmin[ModelVersion]
+    _TrackInlineBase = admin.TabularInline[FaceTrack, Analysis]
+    _SampleInlineBase = admin.TabularInline[FaceSample, FaceTrack]
+    _Site = admin.options.BaseModelAdmin[Any]
+else:
+    _AnalysisBase = _VideoBase = _TrackBase = _ModelVersionBase = admin.ModelAdmin
+    _TrackInlineBase = _SampleInlineBase = admin.TabularInline
+    _Site = object
+
+_PICTURES_SHOWN = 12  # of one person on the analysis's own page; the person's page shows all
+
+
+class LookingOnly(_Site):
+    """Nothing can be added or changed by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class NotDeletable(LookingOnly):
+    """Goes with the row it belongs to."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class FaceTrackInline(NotDeletable, _TrackInlineBase):
+    model = FaceTrack
+    extra = 0
+    show_change_link = True
+    fields = ("index", "verdict", "probability_fake", "confidence", "reasons", "first_s", "last_s", "pictures")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FaceTrack]:
+        return super().get_queryset(request).prefetch_related("samples")
+
+    @admin.display(description=gettext_lazy("faces"))
+    def pictures(self, track: FaceTrack) -> SafeString:
+        samples = list(track.samples.all())
+        step = max(1, -(-len(samples) // _PICTURES_SHOWN))
+        shown = ((_face(track, sample, "crop", 56),) for sample in samples[::step])
+        return format_html_join(" ", "{}", shown)
+
+
+class FaceSampleInline(NotDeletable, _SampleInlineBase):
+    model = FaceSample
+    extra = 0
+    fields = ("frame_index", "time_s", "crop_picture", "heatmap_picture", "probability_fake", "face_px", "sharpness")
+    fields = (*fields, "usable")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FaceSample]:
+        return super().get_queryset(request).select_related("track")
+
+    @admin.display(description=gettext_lazy("crop"))
+    def crop_picture(self, sample: FaceSample) -> SafeString:
+        return _face(sample.track, sample, "crop", 112)
+
+    @admin.display(description=gettext_lazy("heatmap"))
+    def heatmap_picture(self, sample: FaceSample) -> SafeString:
+        return _face(sample.track, sample, "heatmap", 112)
+
+
+@admin.register(Analysis)
+class AnalysisAdmin(LookingOnly, _AnalysisBase):
+    list_display = ("thumbnail", "name", "owner", "state", "verdict", "confidence", "error_code", "created_at", "took")
+    list_display_links = ("thumbnail", "name")
+    list_filter = ("state", "verdict", "error_code", "model_version", "created_at")
+    list_select_related = ("video__owner", "model_version")
+    search_fields = ("video__name", "video__owner__email", "video__sha256", "id", "error_detail")
+    search_help_text = gettext_lazy("File name, e-mail address, SHA-256, id or details of an error.")
+    date_hierarchy = "created_at"
+    actions = ("requeue", "cancel")
+    inlines = (FaceTrackInline,)
+    exclude = ("report",)
+    readonly_fields = ("thumbnail", "owner", "took", "stages", "page", "queue_job")
+
+    def get_fields(self, request: HttpRequest, obj: Analysis | None = None) -> Sequence[Any]:
+        names = [field.name for field in Analysis._meta.concrete_fields if field.name != "report"]
+        return ["thumbnail", "page", "owner", *names, "took", "stages", "queue_job"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("analysis.change_analysis")  # type: ignore[union-attr]
+
+    @admin.action(description=gettext_lazy("Put into the queue again"), permissions=["operate"])
+    def requeue(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
+        self._tell(request, rows.count(), sum(services.retry(row) for row in rows))
+
+    @admin.action(description=gettext_lazy("Cancel"), permissions=["operate"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
+        self._tell(request, rows.count(), sum(services.cancel(row) for row in rows))
+
+    def _tell(self, request: HttpRequest, asked: int, done: int) -> None:
+        if done:
+            text = ngettext("%(count)d analysis was changed.", "%(count)d analyses were changed.", done)
+            self.message_user(request, text % {"count": done}, messages.SUCCESS)
+        if asked > done:
+            text = ngettext(
+                "%(count)d analysis was left as it is, because its state does not allow this.",
+                "%(count)d analyses were left as they are, because their state does not allow this.",
+                asked - done,
+            )
+            self.message_user(request, text % {"count": asked - done}, messages.WARNING)
+
+    def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
+        services.delete([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:
+        services.delete(queryset)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        return _deleted(objs, Analysis, {"tracks": FaceTrack.objects.filter(analysis__in=objs).count()})
+
+    @admin.display(description=gettext_lazy("video"))
+    def thumbnail(self, row: Analysis) -> SafeString:
+        return _poster(row.pk, row.video.name)
+
+    @admin.display(description=gettext_lazy("name"), ordering="video__name")
+    def name(self, row: Analysis) -> str:
+        return row.video.name
+
+    @admin.display(description=gettext_lazy("owner"), ordering="video__owner__email")
+    def owner(self, row: Analysis) -> str:
+        return row.video.owner.email
+
+    @admin.display(description=gettext_lazy("seconds"))
+    def took(self, row: Analysis) -> str:
+        if row.started_at is None or row.finished_at is None:
+            return "–"
+        return f"{(row.finished_at - row.started_at).total_seconds():.1f}"
+
+    @admin.display(description=gettext_lazy("seconds per stage"))
+    def stages(self, row: Analysis) -> str:
+        timings = (row.report or {}).get("timings_s", {})
+        return ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items()) or "–"
+
+    @admin.display(description=gettext_lazy("result page"))
+    def page(self, row: Analysis) -> SafeString:
+        return format_html('<a href="{}">{}</a>', reverse("analysis:detail", args=[row.pk]), _("Open"))
+
+    @admin.display(description=gettext_lazy("job in the queue"))
+    def queue_job(self, row: Analysis) -> SafeString:
+        name = tasks.job_id(row)
+        if row.state not in {State.QUEUED, State.RUNNING}:
+            return format_html('<a href="{}">{}</a>', reverse("django_rq:home"), _("All queues"))
+        return format_html('<a href="{}">{}</a>', reverse("django_rq:job_detail", args=[0, name]), name)
+
+
+@admin.register(Video)
+class VideoAdmin(LookingOnly, _VideoBase):
+    list_display = ("thumbnail", "name", "owner", "size", "duration_s", "width", "height", "uploaded_at", "examined")
+    list_display_links = ("thumbnail", "name")
+    list_select_related = ("owner",)
+    list_filter = ("uploaded_at", "container", "codec")
+    search_fields = ("name", "owner__email", "sha256", "id")
+    date_hierarchy = "uploaded_at"
+    exclude = ("file", "poster")
+    readonly_fields = ("thumbnail", "examined")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
+        newest = Analysis.objects.filter(video=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+        return super().get_queryset(request).annotate(count=Count("analyses"), newest=Subquery(newest))
+
+    def delete_model(self, request: HttpRequest, obj: Video) -> None:
+        services.delete_videos([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
+        services.delete_videos(queryset)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        return _deleted(objs, Video, {"analyses": Analysis.objects.filter(video__in=objs).count()})
+
+    @admin.display(description=gettext_lazy("video"))
+    def thumbnail(self, row: Video) -> SafeString:
+        newest: UUID | None = getattr(row, "newest", None)
+        return _poster(newest, row.name) if newest else format_html("{}", "–")
+
+    @admin.display(description=gettext_lazy("size"), ordering="size_bytes")
+    def size(self, row: Video) -> str:
+        return filesizeformat(row.size_bytes)
+
+    @admin.display(description=gettext_lazy("analyses"), ordering="count")
+    def examined(self, row: Video) -> SafeString:
+        return _analyses_link(getattr(row, "count", 0), video__id__exact=row.pk)
+
+
+@admin.register(FaceTrack)
+class FaceTrackAdmin(NotDeletable, _TrackBase):
+    list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
+    list_select_related = ("analysis__video",)
+    list_filter = ("verdict",)
+    search_fields = ("analysis__id", "analysis__video__name")
+    inlines = (FaceSampleInline,)
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
+    list_display = ("__str__", "is_active", "installed", "judged", "short_sha256", "created_at")
+    actions = ("activate",)
+    readonly_fields = ("installed", "judged")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
+        return super().get_queryset(request).annotate(count=Count("analyses"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "GET":
+            model_versions.register()  # what was installed since then appears by itself
+        return super().changelist_view(request, extra_context)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("analysis.change_modelversion")  # type: ignore[union-attr]
+
+    @admin.action(description=gettext_lazy("Activate: judge new analyses with it"), permissions=["operate"])
+    def activate(self, request: HttpRequest, rows: QuerySet[ModelVersion]) -> None:
+        chosen = list(rows)
+        if len(chosen) != 1:
+            self.message_user(request, _("Please tick exactly one model version."), messages.ERROR)
+        elif not model_versions.is_installed(chosen[0]):
+            self.message_user(request, _("The files of this model version are not installed any more."), messages.ERROR)
+        else:
+            model_versions.activate(chosen[0])
+            self.message_user(request, _("%(model)s judges new analyses now.") % {"model": chosen[0]}, messages.SUCCESS)
+
+    @admin.display(description=gettext_lazy("installed"), boolean=True)
+    def installed(self, row: ModelVersion) -> bool:
+        return model_versions.is_installed(row)
+
+    @admin.display(description=gettext_lazy("analyses"), ordering="count")
+    def judged(self, row: ModelVersion) -> SafeString:
+        return _analyses_link(getattr(row, "count", 0), model_version__id__exact=row.pk)
+
+    @admin.display(description="SHA-256")
+    def short_sha256(self, row: ModelVersion) -> str:
+        return row.sha256[:12]
+
+
+def _poster(analysis_pk: UUID, name: str) -> SafeString:
+    return format_html(
+        '<img src="{}" alt="{}" width="96" loading="lazy">', reverse("analysis:poster", args=[analysis_pk]), name
+    )
+
+
+def _face(track: FaceTrack, sample: FaceSample, kind: str, width_px: int) -> SafeString:
+    """A private picture by its address; the browser asks for it with the administrator's own session."""
+    address = reverse(f"analysis:{kind}", args=[track.analysis_id, track.index, sample.frame_index])
+    words = _("%(kind)s at %(time).2f s, fake with probability %(probability).2f") % {
+        "kind": kind,
+        "time": sample.time_s,
+        "probability": sample.probability_fake,
+    }
+    return format_html('<img src="{0}" alt="{1}" title="{1}" width="{2}" loading="lazy">', address, words, width_px)
+
+
+def _analyses_link(count: int, **filters: Any) -> SafeString:
+    return format_html(
+        '<a href="{}?{}">{}</a>', reverse("admin:analysis_analysis_changelist"), urlencode(filters), count
+    )
+
+
+def _deleted(
+    rows: Iterable[Model], kind: type[Model], others: dict[str, int]
+) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+    """What the page that asks for confirmation says: the rows themselves and how many others go with them.
+
+    Whoever may delete a row may delete what was derived from it; that has no permission of its own.
+    """
+    listed = [str(row) for row in rows]
+    return listed, {str(kind._meta.verbose_name_plural): len(listed)} | others, set(), []
