@@ -59,7 +59,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         _("storage in bytes"), default=DEFAULT_MAX_STORAGE_BYTES, help_text=_("How much all uploaded videos may take.")
     )
 
-    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+    objects: ClassVar[UserManager] = UserManager()
 
     EMAIL_FIELD = "email"
     USERNAME_FIELD = "email"

@@ -1,17 +1,20 @@
-"""A person's own page: name, what they use, and the way out."""
+"""Ending one session: allauth's page ends all the others at once. A person's own page is deepfakesite.profile."""
 
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_http_methods
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-def profile(request: HttpRequest) -> HttpResponse:
-    """Shows and changes the display name."""
-    return render(request, "account/profile.html")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def delete_account(request: HttpRequest) -> HttpResponse:
-    """Asks for confirmation, then deletes the account with everything in it."""
-    return render(request, "account/delete.html")
+@require_POST
+def end_session(request: HttpRequest, pk: int) -> HttpResponse:
+    """Logs out another browser of the same person."""
+    session = get_object_or_404(UserSession, pk=pk, user=request.user)
+    if session.session_key == request.session.session_key:
+        messages.info(request, _("This is the session you are using. Log out to end it."))
+    else:
+        session.end()
+        messages.success(request, _("The session was ended."))
+    return redirect("usersessions_list")

@@ -3,14 +3,17 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from deepfakesite import health, views
+from accounts.views import end_session
+from deepfakesite import health, profile, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
     path("healthz", health.healthz, name="healthz"),
     path("favicon.ico", views.favicon, name="favicon"),
-    path("accounts/profile/", include("accounts.urls")),
+    path("accounts/profile/", profile.profile, name="profile"),
+    path("accounts/profile/delete/", profile.delete_account, name="delete_account"),
+    path("accounts/sessions/<int:pk>/end/", end_session, name="end_session"),
     path("accounts/", include("allauth.urls")),
     path("admin/django-rq/", include("django_rq.urls")),
     path("admin/", admin.site.urls),

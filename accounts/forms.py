@@ -1,0 +1,98 @@
+"""Forms of people's own pages; allauth's with our words and without placeholders, which vanish while one types."""
+
+from typing import Any
+
+from allauth.account import forms as account_forms
+from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.totp import forms as totp_forms
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+
+LABELS = {
+    "login": _("E-mail address"),
+    "email": _("E-mail address"),
+    "remember": _("Keep me logged in on this device"),
+    "oldpassword": _("Current password"),
+    "password2": _("Password again"),
+    "code": _("Code"),
+}
+CODE_ATTRIBUTES = {
+    "inputmode": "text",
+    "autocomplete": "one-time-code",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+
+
+class _OurWords(forms.Form):
+    """Labels in the site's words; no placeholder; a code field that phones fill in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            field.label = LABELS.get(name, field.label)
+            if name == "code":
+                field.widget.attrs.update(CODE_ATTRIBUTES)
+
+
+class LoginForm(_OurWords, account_forms.LoginForm):  # type: ignore[misc]
+    """E-mail and password."""
+
+
+class SignupForm(_OurWords, account_forms.SignupForm):  # type: ignore[misc]
+    """E-mail and password twice."""
+
+
+class AddEmailForm(_OurWords, account_forms.AddEmailForm):  # type: ignore[misc]
+    """One more e-mail address."""
+
+
+class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):  # type: ignore[misc]
+    """Old password, new one twice."""
+
+
+class SetPasswordForm(_OurWords, account_forms.SetPasswordForm):  # type: ignore[misc]
+    """A first password."""
+
+
+class ResetPasswordForm(_OurWords, account_forms.ResetPasswordForm):  # type: ignore[misc]
+    """Where to send the link."""
+
+
+class ResetPasswordKeyForm(_OurWords, account_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+    """A new password for one who followed the link."""
+
+
+class ReauthenticateForm(_OurWords, account_forms.ReauthenticateForm):  # type: ignore[misc]
+    """The password once more."""
+
+
+class SecondFactorForm(_OurWords, mfa_forms.AuthenticateForm):  # type: ignore[misc]
+    """A code of the authenticator app or a recovery code, after the password."""
+
+
+class SecondFactorAgainForm(_OurWords, mfa_forms.ReauthenticateForm):  # type: ignore[misc]
+    """A code once more, before something that matters."""
+
+
+class ActivateSecondFactorForm(_OurWords, totp_forms.ActivateTOTPForm):  # type: ignore[misc]
+    """The first code, which proves that the app was set up."""
+
+
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a person may change about themself; the e-mail address has a page of its own."""
+
+    class Meta:
+        model = User
+        fields = ("display_name",)
+        widgets = {"display_name": forms.TextInput(attrs={"autocomplete": "name"})}
+        help_texts = {"display_name": _("Shown instead of your e-mail address, to you and to administrators.")}
+
+
+class DeleteAccountForm(forms.Form):
+    """A deliberate yes: nothing can be brought back."""
+
+    confirm = forms.BooleanField(label=_("Yes, delete my account and everything in it"))

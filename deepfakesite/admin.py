@@ -1,0 +1,169 @@
+"""People in the administration. It stands here, above accounts and analysis, because deleting a person deletes their videos."""
+
+from typing import Any
+
+from allauth.account.forms import ResetPasswordForm
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from accounts.models import User, UserManager
+from analysis import services
+
+# Staff see everything and everyone else their own: there is nothing for groups to grant. What allauth keeps is reached
+# through its person, and secrets of second factors are nobody's to read.
+admin.site.unregister([Group, Authenticator, UserSession])
+
+
+def _clean_email(form: "forms.ModelForm[User]") -> str:
+    """The address in the form in which all are kept; refused when somebody has it, in whatever case."""
+    email = UserManager.normalize_email(form.cleaned_data["email"])
+    if User.objects.filter(email__iexact=email).exclude(pk=form.instance.pk).exists():
+        raise forms.ValidationError(_("There is an account with this e-mail address already."))
+    return email
+
+
+class PersonCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    """E-mail and password, or an account that waits for a reset of its password."""
+
+    class Meta:
+        model = User
+        fields = ("email", "display_name")
+
+    def clean_email(self) -> str:
+        return _clean_email(self)
+
+
+class PersonChangeForm(UserChangeForm):  # type: ignore[type-arg]
+    """Everything about a person but the password, which has its own page."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+
+    def clean_email(self) -> str:
+        return _clean_email(self)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+    """Disable, send a link to reset the password, end sessions, remove a lost second factor, set quotas."""
+
+    form = PersonChangeForm
+    add_form = PersonCreationForm
+    list_display = ("email", "display_name", "is_active", "is_staff", "stored", "analyses", "last_login", "date_joined")
+    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined")
+    search_fields = ("email", "display_name")
+    ordering = ("email",)
+    date_hierarchy = "date_joined"
+    list_per_page = 50
+    filter_horizontal = ("user_permissions",)
+    readonly_fields = ("last_login", "date_joined", "stored", "analyses", "second_factor")
+    actions = ["disable", "enable", "send_reset", "end_sessions", "remove_second_factor"]
+    fieldsets = (
+        (None, {"fields": ("email", "display_name", "password")}),
+        (gettext_lazy("What they may do"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
+        (gettext_lazy("Quotas"), {"fields": ("max_queued", "max_storage_bytes", "stored", "analyses")}),
+        (gettext_lazy("History"), {"fields": ("last_login", "date_joined", "second_factor")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {"classes": ("wide",), "fields": ("email", "display_name", "usable_password", "password1", "password2")},
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        people: QuerySet[User] = super().get_queryset(request)
+        return people.annotate(analyses_count=Count("videos__analyses", distinct=True))
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:  # allauth keeps its own list of addresses; the primary one is this
+            EmailAddress.objects.filter(user=obj, email=obj.email).delete()
+            EmailAddress.objects.filter(user=obj, primary=True).update(email=obj.email, verified=False)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        services.delete_person(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
+            services.delete_person(person)
+
+    @admin.display(description=gettext_lazy("stored"))
+    def stored(self, person: User) -> str:
+        taken = person.videos.aggregate(total=Coalesce(Sum("size_bytes"), 0))["total"]
+        return _("%(taken)s of %(allowed)s") % {
+            "taken": filesizeformat(taken),
+            "allowed": filesizeformat(person.max_storage_bytes),
+        }
+
+    @admin.display(description=gettext_lazy("analyses"), ordering="analyses_count")
+    def analyses(self, person: User) -> int:
+        return int(getattr(person, "analyses_count", 0))
+
+    @admin.display(description=gettext_lazy("second factor"), boolean=True)
+    def second_factor(self, person: User) -> bool:
+        return bool(Authenticator.objects.filter(user_id=person.pk).exists())
+
+    @admin.action(description=gettext_lazy("Disable and log out"), permissions=["change"])
+    def disable(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        others = people.exclude(pk=str(request.user.pk))
+        if others.count() < people.count():
+            self.message_user(request, _("You cannot disable yourself."), messages.WARNING)
+        _end_sessions(others)
+        count = others.update(is_active=False)
+        self._report(request, ngettext("%d person was disabled.", "%d people were disabled.", count) % count)
+
+    @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        count = people.update(is_active=True)
+        self._report(request, ngettext("%d person was enabled.", "%d people were enabled.", count) % count)
+
+    @admin.action(description=gettext_lazy("Send a link to reset the password"), permissions=["change"])
+    def send_reset(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        count = 0
+        for person in people.filter(is_active=True):
+            form = ResetPasswordForm({"email": person.email})
+            if form.is_valid():
+                form.save(request)
+                count += 1
+        self._report(request, ngettext("%d link was sent.", "%d links were sent.", count) % count)
+
+    @admin.action(description=gettext_lazy("End all sessions"), permissions=["change"])
+    def end_sessions(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        count = _end_sessions(people, except_key=request.session.session_key)
+        self._report(request, ngettext("%d session was ended.", "%d sessions were ended.", count) % count)
+
+    @admin.action(description=gettext_lazy("Remove the second factor (lost phone)"), permissions=["change"])
+    def remove_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        count = people.filter(authenticator__isnull=False).distinct().count()
+        Authenticator.objects.filter(user__in=people).delete()
+        self._report(
+            request,
+            ngettext("%d person logs in without a second factor now.", "%d people log in without one now.", count)
+            % count,
+        )
+
+    def _report(self, request: HttpRequest, sentence: str) -> None:
+        self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _end_sessions(people: QuerySet[User], except_key: str | None = None) -> int:
+    sessions = UserSession.objects.filter(user__in=people).exclude(session_key=except_key)
+    count = 0
+    for session in sessions:
+        session.end()
+        count += 1
+    return count
