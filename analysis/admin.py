@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from analysis import model_versions, queries, services, tasks
+from analysis import model_versions, services, tasks
 from analysis.models import Analysis, FaceSample, FaceTrack, ModelVersion, State, Video
 
 if TYPE_CHECKING:
@@ -216,12 +217,31 @@ class VideoAdmin(LookingOnly, _VideoBase):
 
 
 @admin.register(FaceTrack)
-class FaceTrackAdmin(NotDeletable, _TrackBase):
+class FaceTrackAdmin(LookingOnly, _TrackBase):
+    """For looking only, too; but who deletes a person or an analysis is asked for the permission to delete these."""
+
     list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
     list_select_related = ("analysis__video",)
     list_filter = ("verdict",)
     search_fields = ("analysis__id", "analysis__video__name")
     inlines = (FaceSampleInline,)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        raise PermissionDenied
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "show_delete": False})
 
 
 @admin.register(ModelVersion)
