@@ -17,7 +17,8 @@ def collect_if_changed() -> bool:
     now = fingerprint()
     if stamp.exists() and stamp.read_text(encoding="ascii") == now:
         return False
-    call_command("collectstatic", interactive=False, verbosity=0)
+    # Afresh: otherwise collectstatic keeps what is newer than its source, and the files of an upgrade may be older.
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
     stamp.write_text(now, encoding="ascii")
     return True
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
     from rq import Queue
 
 # The settings read the environment once, when they are first asked for anything: say it before that.
@@ -35,6 +35,8 @@ def pytest_configure() -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+    settings.STATIC_ROOT = FOLDER / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 
@@ -43,7 +45,7 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _separate(settings: "SettingsWrapper", tmp_path: Path) -> Iterator[None]:
+def _separate(settings: "Settings", tmp_path: Path) -> Iterator[None]:
     """Every test has its own media folder and no memory of rate limits."""
     from django.core.cache import cache
 

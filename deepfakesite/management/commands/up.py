@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentTypeError
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,17 @@ class Command(BaseCommand):
         try:
             call_command("migrate", interactive=False, verbosity=0)
             call_command("createcachetable", verbosity=0)
-            call_command("register_models", verbosity=0)
+            self._register_models()
         except DatabaseError as error:
             raise CommandError(f"The database cannot be made ready: {error}. Check DATABASE_URL.") from error
         if static_files.collect_if_changed():
             self._say("Static files collected.")
+
+    def _register_models(self) -> None:
+        try:
+            call_command("register_models", stdout=StringIO())
+        except CommandError as error:  # what was found before can still be read; new analyses will fail and say so
+            self._say(f"{error} Until then no analysis can succeed.")
 
     def _run(self, host: str, port: int, workers: int) -> None:
         supervisor = Supervisor(self._children(host, port, workers), self._say)

@@ -1,0 +1,93 @@
+# Everything a newcomer needs: `make run`. What the targets do stands behind each `##`; plain `make` prints it.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all:
+TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html')
+# The checks keep what they write apart from an installation's own data.
+CHECKED := DATA_DIR=var/check
+
+export PORT DATA_DIR BIND WORKERS
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
+	screenshots clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Settings for run: PORT=8000  DATA_DIR=/somewhere  BIND=127.0.0.1  WORKERS=1; all others stand in .env.example."
+
+run: setup ## Set up if needed, then start the site (PORT=… DATA_DIR=…); Ctrl-C stops it
+	@$(PY) manage.py up
+
+setup: $(VENV)/.installed ## Make the virtual environment and install what the site needs
+
+setup-dev: $(VENV)/.installed-dev
+
+admin: setup ## Make an administrator (give the DATA_DIR the site runs with)
+	@$(PY) manage.py createsuperuser
+
+doctor: setup ## Say in words what is wrong with this installation (DATA_DIR as above)
+	@$(PY) manage.py doctor
+
+test: setup-dev ## Run every test but the browser journeys
+	$(PY) -m pytest --ignore=tests/e2e tests
+
+check: format lint types imports migrations deploy templates test journeys ## Everything a change must pass
+	@echo "Every check has passed."
+
+format: setup-dev ## Fail when a file is not formatted (mend: .venv/bin/ruff format)
+	$(VENV)/bin/ruff format --check .
+
+lint: setup-dev ## Look for mistakes and bad habits
+	$(VENV)/bin/ruff check .
+
+types: setup-dev ## Check the types, strictly
+	$(CHECKED) $(VENV)/bin/mypy
+
+imports: setup-dev ## Hold the direction of imports
+	$(VENV)/bin/lint-imports
+
+migrations: setup-dev ## Fail when a model has changed without its migration
+	$(CHECKED) $(PY) manage.py makemigrations --check --dry-run
+
+deploy: setup-dev ## Django's own checks, as for a site behind HTTPS
+	$(CHECKED) HTTPS=1 $(PY) manage.py check --deploy --fail-level WARNING
+
+templates: setup-dev ## Fail when a template is not formatted (mend: .venv/bin/djade --target-version 5.2 FILES)
+	$(VENV)/bin/djade --check --target-version 5.2 $(TEMPLATES)
+
+journeys: setup-dev ## The browser journeys, against a site that is really started; needs chromium
+	$(PY) -m pytest tests/e2e
+
+screenshots: setup-dev ## Run the journeys and renew the pictures in docs/screenshots
+	SCREENSHOTS=1 $(PY) -m pytest tests/e2e
+
+clean: ## Remove the virtual environment and every cache; data stay
+	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/check
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than its requirements file when that has changed: then pip runs again.
+
+$(VENV)/.made:
+	@for python in python3.11 python3 python; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Unmask needs Python 3.11, and neither python3.11 nor python3 here is that. Install it and run make again."; exit 1; \
+	fi; \
+	echo "Making the virtual environment with $$found."; \
+	$$found -m venv $(VENV) >/dev/null 2>&1 || { \
+		$$found -m venv --clear --without-pip $(VENV) && $$found -m pip --python $(PY) install -q pip; } || { \
+		echo "The virtual environment could not be made. Install Python's venv or pip (Debian: python3.11-venv)."; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: requirements.txt requirements-nodeps.txt | $(VENV)/.made
+	@echo "Installing what the site needs: about 1 GB with torch; this takes a few minutes, once."
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -r requirements-nodeps.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) -r requirements-dev.txt
+	@touch $@
