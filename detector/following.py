@@ -1,0 +1,104 @@
+"""Reads the sampled frames of a video, finds the faces in each, and follows every person through them.
+
+Training and serving both come this way, so a network is trained on crops made as those it will judge. Frames pass one at
+a time: what is kept of each is its faces' crops and, on request, a smaller JPEG to draw on.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import crops, faces, tracking
+from detector.tracking import Sighting
+from detector.video import StreamInfo, sample
+
+
+@dataclass(frozen=True)
+class CropShape:
+    """How faces are cut; a property of the model that judges them."""
+
+    size: int  # pixels of the square crop's side
+    margin: float  # side over the face's longer extent
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is kept of a sampled frame."""
+
+    index: int
+    time_s: float
+    jpeg: bytes | None  # at most ``keep_width`` wide
+    scale: float  # of the JPEG over the upright frame
+
+
+@dataclass
+class Followed:
+    """People in a video."""
+
+    frames: list[Frame] = field(default_factory=list)
+    tracks: list[list[Sighting]] = field(default_factory=list)  # the person seen most first
+    reading_s: float = 0.0  # decoding
+    finding_s: float = 0.0  # faces, crops, tracks
+
+
+def follow(
+    path: Path,
+    info: StreamInfo,
+    count: int,
+    shape: CropShape,
+    *,
+    max_faces: int,
+    max_people: int,
+    keep_width: int | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Followed:
+    """The people in ``count`` frames at regular intervals; ``on_frame`` is told how many frames are done.
+
+    Raises DetectorError: UNREADABLE or CANCELLED. Memory holds one frame, the crops, and the JPEGs when ``keep_width``
+    is given.
+    """
+    followed = Followed()
+    sightings: list[list[Sighting]] = []
+    cuts: set[int] = set()
+    histogram: NDArray[np.float32] | None = None
+    clock = time.perf_counter()
+    for index, time_s, picture in sample(path, info, count, should_stop):
+        followed.reading_s += time.perf_counter() - clock
+        clock = time.perf_counter()
+        before, histogram = histogram, tracking.colour_histogram(picture)
+        if before is not None and tracking.is_cut(before, histogram):
+            cuts.add(index)
+        found = faces.find(picture, max_faces)
+        sightings.append([_sighting(picture, face, index, time_s, shape) for face in found])
+        followed.frames.append(_kept(picture, index, time_s, keep_width))
+        followed.finding_s += time.perf_counter() - clock
+        if on_frame is not None:
+            on_frame(index + 1)
+        clock = time.perf_counter()
+    pieces = tracking.link(sightings, cuts)
+    tracks = tracking.join(pieces, lambda pixels: faces.encoding(pixels, shape.margin), len(followed.frames))
+    followed.tracks = tracks[:max_people]
+    followed.finding_s += time.perf_counter() - clock
+    return followed
+
+
+def _sighting(picture: NDArray[np.uint8], face: faces.Face, index: int, time_s: float, shape: CropShape) -> Sighting:
+    crop = crops.align(picture, face, shape.size, shape.margin)
+    return Sighting(index, time_s, face.box, crop, face.score, face.landmarks)
+
+
+def _kept(picture: NDArray[np.uint8], index: int, time_s: float, keep_width: int | None) -> Frame:
+    if keep_width is None:
+        return Frame(index, time_s, None, 1.0)
+    scale = min(1.0, keep_width / picture.shape[1])
+    if scale < 1:
+        size = keep_width, max(1, round(picture.shape[0] * scale))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return Frame(index, time_s, encoded.tobytes(), scale)

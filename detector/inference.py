@@ -1,0 +1,108 @@
+"""The network served: crops to frame logits, class activation maps and track logits, on a CPU without torch.
+
+The backbone runs in OpenVINO at single precision, so that a machine with other instructions gives the same answer up to
+rounding; the temporal head is a few matrix products in NumPy. Both read the same safetensors weights as model.py.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from detector import resnext
+from detector.errors import DetectorError, ErrorCode
+from detector.release import Release
+
+BATCH = 8
+LEAKY_SLOPE = 0.1  # of model.TemporalHead
+
+
+@dataclass(frozen=True)
+class FrameOutput:
+    """What the backbone and the frame head say about N crops."""
+
+    logits: NDArray[np.float32]  # (N,); positive means fake
+    maps: NDArray[np.float32]  # (N, s, s); mean(map) + bias == logit
+    pooled: NDArray[np.float32]  # (N, C)
+
+
+class Network:
+    """A release's network, ready to judge. Not to be shared between threads or carried over a fork."""
+
+    def __init__(self, release: Release, threads: int | None = None) -> None:
+        """Read and check the weights and compile the graph, about 2 s. Raises DetectorError(MODEL_MISSING or _DAMAGED)."""
+        release.verify()
+        self.release = release
+        try:
+            self._weights = {name: array.astype(np.float32) for name, array in load_file(release.weights).items()}
+            graph = self._graph(release)
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise DetectorError(
+                ErrorCode.MODEL_DAMAGED, f"The weights of {release.name} {release.version} cannot be read; install Unmask again."
+            ) from error
+        options = {"INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1, "INFERENCE_PRECISION_HINT": "f32"}
+        self._compiled = openvino.Core().compile_model(graph, "CPU", options)
+        self._weights = {name: array for name, array in self._weights.items() if not name.startswith("backbone.")}
+
+    def frames(self, crops: NDArray[np.uint8]) -> FrameOutput:
+        """crops: (N, S, S, 3) uint8 RGB cut with the release's crop shape; N may be 0."""
+        side = self.release.crop.size
+        if crops.shape[1:] != (side, side, 3):
+            raise ValueError(f"Crops must be (N, {side}, {side}, 3), not {crops.shape}.")
+        pooled, maps = [], []
+        for start in range(0, len(crops), BATCH):
+            outputs = self._compiled(np.ascontiguousarray(crops[start : start + BATCH]))
+            pooled.append(np.array(outputs[0], np.float32))
+            maps.append(np.array(outputs[1], np.float32))
+        if not pooled:
+            cells = -(-side // 32)
+            channels = self.release.network.feature_channels
+            empty = np.zeros((0, cells, cells), np.float32)
+            return FrameOutput(np.zeros(0, np.float32), empty, np.zeros((0, channels), np.float32))
+        all_maps = np.concatenate(maps)
+        logits = all_maps.mean(axis=(1, 2)) + self._weights["frame_head.bias"][0]
+        return FrameOutput(logits.astype(np.float32), all_maps, np.concatenate(pooled))
+
+    def track_logit(self, pooled: NDArray[np.float32]) -> float:
+        """The temporal head on one track's (T, C) features in order of time, T >= 1: logit of fake against genuine.
+
+        A track longer than the release's window is judged in consecutive windows of nearly equal length, so that the
+        answer does not depend on how far the recurrence carries; their logits are averaged.
+        """
+        if not len(pooled):
+            raise ValueError("A track needs at least one crop.")
+        parts = np.array_split(pooled, -(-len(pooled) // self.release.decision.window))
+        return float(np.mean([self._window_logit(part) for part in parts]))
+
+    def _window_logit(self, pooled: NDArray[np.float32]) -> float:
+        weights = {name.removeprefix("temporal_head."): array for name, array in self._weights.items()}
+        inputs = pooled @ weights["project.weight"].T + weights["project.bias"]
+        inputs = inputs @ weights["lstm.weight_ih_l0"].T + weights["lstm.bias_ih_l0"] + weights["lstm.bias_hh_l0"]
+        hidden = cell = np.zeros(self.release.network.hidden, np.float32)
+        for step in inputs:
+            gates = step + weights["lstm.weight_hh_l0"] @ hidden
+            enter, forget, candidate, leave = np.split(gates, 4)
+            cell = _sigmoid(forget) * cell + _sigmoid(enter) * np.tanh(candidate)
+            hidden = _sigmoid(leave) * np.tanh(cell)
+        middle = weights["hidden.weight"] @ hidden + weights["hidden.bias"]
+        middle = np.where(middle > 0, middle, LEAKY_SLOPE * middle)
+        genuine, fake = weights["classify.weight"] @ middle + weights["classify.bias"]
+        return float(fake - genuine)
+
+    def _graph(self, release: Release) -> openvino.Model:
+        if release.network.backbone != "resnext50_32x4d":
+            raise ValueError(f"no backbone is called {release.network.backbone}")
+        return resnext.build(self._weights, release.crop.size)
+
+
+def load_network(release: Release, threads: int | None = None) -> Network:
+    """The network of ``release`` on ``threads`` cores (all by default). Slow: keep it and use it for many videos."""
+    return Network(release, threads)
+
+
+def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)

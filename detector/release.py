@@ -1,0 +1,139 @@
+"""Released models: folders under detector/models with weights, configuration, calibration, card, metrics and checksums.
+
+Everything that belongs to a judgement (crop shape, calibration, thresholds, quality bounds) is read from the folder's
+model.toml, never retyped in code.
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detector.errors import DetectorError, ErrorCode
+from detector.following import CropShape
+
+MODELS_DIR = Path(__file__).parent / "models"
+WEIGHTS, CONFIG, CARD, METRICS, CHECKSUMS = "weights.safetensors", "model.toml", "card.md", "metrics.json", "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What fixes the layout of the weights."""
+
+    backbone: str
+    feature_channels: int
+    projected: int  # width of what the LSTM reads
+    hidden: int  # of the LSTM
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt scaling: probability = sigmoid(scale * logit + offset), for single frames and for whole tracks."""
+
+    frame_scale: float
+    frame_offset: float
+    track_scale: float
+    track_offset: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """When the answer is REAL or FAKE, and what is too little to judge."""
+
+    threshold_fake: float
+    threshold_real: float
+    min_face_px: int
+    min_sharpness: float
+    min_frames: int  # usable samples a person needs
+    window: int  # frames the temporal head judges at a time
+
+
+@dataclass(frozen=True)
+class Release:
+    """One model folder."""
+
+    name: str
+    version: str
+    folder: Path
+    sha256: str  # of the weights file, as SHA256SUMS states it
+    network: NetworkShape
+    crop: CropShape
+    calibration: Calibration
+    decision: Decision
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / WEIGHTS
+
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return (self.folder / CARD).read_text(encoding="utf-8")
+
+    def metrics(self) -> dict[str, Any]:
+        """What was measured of the model; the keys are those of evaluate.py, by split."""
+        measured: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        return measured
+
+    def verify(self) -> None:
+        """Compare every file with SHA256SUMS; raises DetectorError(MODEL_MISSING or MODEL_DAMAGED). Reads all weights."""
+        for name, expected in _checksums(self.folder).items():
+            path = self.folder / name
+            if not path.is_file():
+                raise DetectorError(ErrorCode.MODEL_MISSING, f"The model file {name} is missing; install Unmask again.")
+            if sha256_of(path) != expected:
+                raise DetectorError(
+                    ErrorCode.MODEL_DAMAGED, f"The model file {name} differs from its checksum; install Unmask again."
+                )
+
+
+def releases(root: Path = MODELS_DIR) -> list[Release]:
+    """Every model folder under ``root``, by name and version; unreadable ones raise DetectorError."""
+    folders = sorted(config.parent for config in root.glob(f"*/{CONFIG}"))
+    return [load_release(folder) for folder in folders]
+
+
+def default_release(root: Path = MODELS_DIR) -> Release:
+    """The model that ``root``/default names. Raises DetectorError(MODEL_MISSING) when there is none."""
+    try:
+        name = (root / "default").read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise DetectorError(ErrorCode.MODEL_MISSING, "No model is installed; install Unmask again.") from error
+    return load_release(root / name)
+
+
+def load_release(folder: Path) -> Release:
+    """The release in ``folder``, its weights not yet read. Raises DetectorError(MODEL_MISSING or MODEL_DAMAGED)."""
+    try:
+        with (folder / CONFIG).open("rb") as config:
+            values = tomllib.load(config)
+        return Release(
+            name=values["name"],
+            version=values["version"],
+            folder=folder,
+            sha256=_checksums(folder)[WEIGHTS],
+            network=NetworkShape(**values["network"]),
+            crop=CropShape(**values["crop"]),
+            calibration=Calibration(**values["calibration"]),
+            decision=Decision(**values["decision"]),
+        )
+    except OSError as error:
+        raise DetectorError(ErrorCode.MODEL_MISSING, f"There is no model in {folder}; check the path.") from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise DetectorError(
+            ErrorCode.MODEL_DAMAGED, f"The model in {folder} cannot be understood ({error}); install Unmask again."
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """File name to SHA-256, from lines as sha256sum writes them."""
+    lines = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines if line)}

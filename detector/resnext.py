@@ -1,0 +1,62 @@
+"""Builds ResNeXt50_32x4d (Xie et al., CVPR 2017) as an OpenVINO graph from torchvision's weights; no torch needed.
+
+Batch normalisation is folded into the convolutions.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1) * 255
+STD = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1) * 255
+BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
+GROUPS = 32
+EPSILON = 1e-5
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def build(weights: Weights, size: int) -> openvino.Model:
+    """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s).
+
+    weights: names of model.Detector's state dict to float32 arrays. The map is the frame head applied at every place, so
+    its mean plus the head's bias is the frame's logit.
+    """
+    picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
+    x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
+    x = ops.divide(ops.subtract(x, MEAN), STD)
+    x = ops.relu(_convolution(x, weights, "backbone.conv1", "backbone.bn1", stride=2, padding=3))
+    x = ops.max_pool(x, [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
+    for layer, count in BLOCKS.items():
+        for index in range(count):
+            stride = 2 if index == 0 and layer != "layer1" else 1
+            x = _block(x, weights, f"backbone.{layer}.{index}", stride)
+    pooled = ops.reduce_mean(x, np.array([2, 3]), keep_dims=False)
+    head = weights["frame_head.weight"].reshape(1, -1, 1, 1)
+    maps = ops.squeeze(ops.convolution(x, head, [1, 1], [0, 0], [0, 0], [1, 1]), np.array([1]))
+    return openvino.Model([pooled, maps], [picture], "resnext50_32x4d")
+
+
+def _block(x: openvino.Node, weights: Weights, name: str, stride: int) -> openvino.Node:
+    y = ops.relu(_convolution(x, weights, f"{name}.conv1", f"{name}.bn1"))
+    y = ops.relu(_convolution(y, weights, f"{name}.conv2", f"{name}.bn2", stride, padding=1, groups=GROUPS))
+    y = _convolution(y, weights, f"{name}.conv3", f"{name}.bn3")
+    if f"{name}.downsample.0.weight" in weights:
+        x = _convolution(x, weights, f"{name}.downsample.0", f"{name}.downsample.1", stride)
+    return ops.relu(ops.add(x, y))
+
+
+def _convolution(
+    x: openvino.Node, weights: Weights, name: str, norm: str, stride: int = 1, padding: int = 0, groups: int = 1
+) -> openvino.Node:
+    scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + EPSILON)
+    kernel = weights[f"{name}.weight"] * scale.reshape(-1, 1, 1, 1)
+    bias = (weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale).reshape(1, -1, 1, 1)
+    places = [stride, stride], [padding, padding], [padding, padding], [1, 1]
+    if groups > 1:
+        kernel = kernel.reshape(groups, kernel.shape[0] // groups, *kernel.shape[1:])
+        return ops.add(ops.group_convolution(x, kernel, *places), bias)
+    return ops.add(ops.convolution(x, kernel, *places), bias)

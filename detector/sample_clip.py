@@ -1,0 +1,110 @@
+"""Makes demonstration clips from one public-domain photograph: for benchmarks, the installation check and tests.
+
+The photographed face moves, turns and comes nearer over a blurred, grainy background, so that decoding, finding and following
+faces all have real work to do. No footage of anybody is needed. See ``samples/LICENSE.md`` for the photograph.
+"""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+PHOTOGRAPH = Path(__file__).parent / "samples" / "astronaut.jpg"
+
+# Head and shoulders in the photograph, (x0, y0, x1, y1); the face itself is about 110 px wide.
+_HEAD = (72, 0, 372, 300)
+_GRAINS = 4  # backgrounds with different grain, shown in turn
+
+Picture = npt.NDArray[np.uint8]
+
+
+def read_photograph() -> Picture:
+    """The sample photograph, (512, 512, 3) uint8 RGB."""
+    picture = cv2.imread(str(PHOTOGRAPH), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise FileNotFoundError(f"The sample photograph is missing: {PHOTOGRAPH}.")
+    return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
+
+
+def make_clip(
+    path: Path,
+    *,
+    seconds: float = 3.0,
+    width: int = 640,
+    height: int = 360,
+    frame_rate: float = 25,
+    faces: int = 1,
+) -> None:
+    """Write an H.264 clip (yuv420p, no sound) to ``path``; the suffix chooses the container (.mp4, .mov, .mkv).
+
+    With two faces, the second is the mirrored, darker photograph on the right. The same arguments give the same pictures.
+    Raises ValueError for odd or tiny sizes, and for anything but one or two faces. A 10 s clip at 1080p takes some ten seconds.
+    """
+    if width % 2 or height % 2 or min(width, height) < 64:
+        raise ValueError(f"Width and height must be even and at least 64, not {width} x {height}.")
+    if faces not in (1, 2):
+        raise ValueError(f"A clip shows one or two faces, not {faces}.")
+    if seconds <= 0 or frame_rate <= 0:
+        raise ValueError("Seconds and frame rate must be above zero.")
+    rate = Fraction(frame_rate).limit_denominator(1001)
+    backgrounds = _backgrounds(width, height)
+    heads = _heads(faces)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(max(1, round(seconds * rate))):
+            picture = backgrounds[index % len(backgrounds)].copy()
+            for place, head in enumerate(heads):
+                _draw_head(picture, head, place, faces, index / float(rate))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _backgrounds(width: int, height: int) -> list[Picture]:
+    """A few pictures of the same soft, coloured, out-of-focus background, each with its own fine grain."""
+    random = np.random.default_rng(20)
+    soft = np.zeros((height, width, 3), np.float32)
+    for cells, strength in ((3, 60.0), (7, 30.0), (19, 15.0), (53, 6.0)):
+        patch = random.standard_normal((max(2, cells * height // width), cells, 3)).astype(np.float32)
+        soft += strength * cv2.resize(patch, (width, height), interpolation=cv2.INTER_CUBIC)
+    soft = np.clip(soft + np.array([96, 104, 112], np.float32), 8, 247).astype(np.uint8)
+    grain = random.normal(0, 5, (height, width, 1)).astype(np.float32)
+    grains = [np.roll(grain, (37 * turn, 101 * turn), (0, 1)) for turn in range(_GRAINS)]
+    return [np.clip(soft + each, 0, 255).astype(np.uint8) for each in grains]
+
+
+def _heads(faces: int) -> list[npt.NDArray[np.float32]]:
+    """Head and shoulders with a soft oval edge as premultiplied RGBA, (300, 300, 4) float32 0..1; the second mirrored and darker."""
+    x0, y0, x1, y1 = _HEAD
+    colour = read_photograph()[y0:y1, x0:x1].astype(np.float32) / 255
+    size = x1 - x0
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) / (size - 1) * 2 - 1
+    alpha = np.clip((1 - np.hypot(rows, columns)) / 0.18, 0, 1)[:, :, None].astype(np.float32)
+    first = np.concatenate([colour * alpha, alpha], axis=2)
+    second = np.concatenate([colour[:, ::-1] ** 1.3 * alpha, alpha], axis=2)
+    return [first, second][:faces]
+
+
+def _draw_head(picture: Picture, head: npt.NDArray[np.float32], place: int, faces: int, time_s: float) -> None:
+    """Blend ``head`` into ``picture`` in place where it is at ``time_s``."""
+    height, width = picture.shape[:2]
+    size = head.shape[0]
+    room = width / faces
+    scale = min(1.1 * math.sqrt(height / 360), 0.82 * room / size, 0.82 * height / size)
+    phase = 2 * math.pi * time_s / 4 + 2.1 * place
+    scale *= 1 + 0.06 * math.sin(0.7 * phase)
+    centre_x = room * (place + 0.5) + 0.5 * (room - 0.88 * size * scale) * 0.7 * math.sin(phase)
+    centre_y = height / 2 + 0.5 * (height - 0.88 * size * scale) * 0.7 * math.sin(1.3 * phase + 0.5)
+    turn = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), 5 * math.sin(0.9 * phase), scale)
+    left, top = math.floor(centre_x - size * scale / 2), math.floor(centre_y - size * scale / 2)
+    extent = math.ceil(size * scale) + 1
+    turn[:, 2] += np.array([centre_x - left, centre_y - top]) - (size - 1) / 2
+    drawn = cv2.warpAffine(head, turn, (extent, extent), flags=cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + extent, width), min(top + extent, height)
+    part = drawn[y0 - top : y1 - top, x0 - left : x1 - left]
+    below = picture[y0:y1, x0:x1].astype(np.float32)
+    picture[y0:y1, x0:x1] = np.clip(below * (1 - part[:, :, 3:]) + part[:, :, :3] * 255, 0, 255).astype(np.uint8)

@@ -1,0 +1,113 @@
+"""Follows every face through the sampled frames and joins what belongs to one person.
+
+Between neighbouring frames of one shot, boxes that overlap are linked (the assignment of SORT, Bewley et al., ICIP 2016,
+without its motion model: samples lie too far apart for one). A cut ends every link, since another person may then be in
+the same place. The pieces are joined across cuts by face_recognition's encodings, never two that share a frame.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from detector.crops import Crop
+from detector.faces import iou
+
+LINK_IOU = 0.2
+MAX_GAP_FRAMES = 3  # a face may be missed this many samples less one and still be the same link
+CUT_DISTANCE = 0.4  # Bhattacharyya distance of colour histograms above which a cut is assumed
+SAME_PERSON = 0.5  # distance of encodings below which two pieces are one person; stricter than the library's 0.6
+ENCODED_PER_PIECE = 3
+FLEETING_FROM_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One face in one sampled frame."""
+
+    frame_index: int
+    time_s: float
+    box: tuple[float, float, float, float]  # xyxy in pixels of the upright frame
+    crop: Crop
+    score: float  # the finder's, 1 for HOG
+    landmarks: NDArray[np.float32]  # (68, 2) in pixels of the upright frame
+
+
+def colour_histogram(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(512,) share of pixels by colour of a (H, W, 3) picture, from a thumbnail; what ``is_cut`` compares."""
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    counts = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel()
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Whether the scene changes between two frames with these histograms."""
+    return float(np.sqrt(max(0.0, 1.0 - float(np.sqrt(before * after).sum())))) > CUT_DISTANCE
+
+
+def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sighting]]:
+    """Pieces of tracks inside shots. frames: the sightings of every frame in order; cuts: frames that begin a shot."""
+    pieces: list[list[Sighting]] = []
+    live: list[list[Sighting]] = []
+    for index, sightings in enumerate(frames):
+        live = [] if index in cuts else [piece for piece in live if index - piece[-1].frame_index < MAX_GAP_FRAMES + 1]
+        overlaps = np.array([[iou(piece[-1].box, seen.box) for seen in sightings] for piece in live])
+        taken: set[int] = set()
+        if overlaps.size:
+            for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
+                if overlaps[row, column] >= LINK_IOU:
+                    live[row].append(sightings[column])
+                    taken.add(int(column))
+        for column, seen in enumerate(sightings):
+            if column not in taken:
+                live.append([seen])
+                pieces.append(live[-1])
+    return pieces
+
+
+def join(
+    pieces: list[list[Sighting]], encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]], frame_count: int
+) -> list[list[Sighting]]:
+    """Tracks, one a person, the one seen most first; each ordered by time.
+
+    Pairs of pieces are joined nearest first while their mean encodings lie within SAME_PERSON and they share no frame.
+    A single sighting that only the second finder made in a longer video is dropped as a false alarm.
+    """
+    pieces = [piece for piece in pieces if not _is_fleeting(piece, frame_count)]
+    groups = [{index} for index in range(len(pieces))]
+    if len(pieces) > 1:
+        encodings = np.stack([_mean_encoding(piece, encode) for piece in pieces])
+        distances = np.linalg.norm(encodings[:, None] - encodings[None], axis=2)
+        rows, columns = np.triu_indices(len(pieces), 1)
+        for pair in np.argsort(distances[rows, columns], kind="stable"):
+            a, b = int(rows[pair]), int(columns[pair])
+            if distances[a, b] > SAME_PERSON:
+                break
+            ours, theirs = (next(group for group in groups if member in group) for member in (a, b))
+            if ours is not theirs and not _frames(ours, pieces) & _frames(theirs, pieces):
+                ours |= theirs
+                groups.remove(theirs)
+    tracks = [sorted((seen for member in group for seen in pieces[member]), key=_frame_index) for group in groups]
+    return sorted(tracks, key=lambda track: (-len(track), track[0].frame_index, track[0].box))
+
+
+def _frames(group: set[int], pieces: list[list[Sighting]]) -> set[int]:
+    return {seen.frame_index for member in group for seen in pieces[member]}
+
+
+def _frame_index(seen: Sighting) -> int:
+    return seen.frame_index
+
+
+def _is_fleeting(piece: list[Sighting], frame_count: int) -> bool:
+    return len(piece) == 1 and piece[0].score < 1 and frame_count >= FLEETING_FROM_FRAMES
+
+
+def _mean_encoding(
+    piece: list[Sighting], encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    best = sorted(piece, key=lambda seen: -seen.crop.face_px * min(seen.crop.sharpness, 100.0))[:ENCODED_PER_PIECE]
+    return np.asarray(np.mean([encode(seen.crop.pixels) for seen in best], axis=0), np.float32)

@@ -1,0 +1,118 @@
+"""Fakes made from one real picture: self-blended images, after Shiohara and Yamasaki (CVPR 2022), written from the paper.
+
+A picture is blended with a slightly changed copy of itself inside a mask drawn from the face's landmarks. What remains to
+be learnt is the blending itself: borders, and differences of colour, sharpness and position between the inner face and its
+surroundings. Departures: the mask may be the mouth alone (as lip-sync changes), and the inner face may be scaled down and
+up again (as generators of low resolution leave it). Each function is pure: the random generator is an argument.
+"""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+JAW_AND_BROWS = [*range(17), *range(17, 27)]
+INNER_FACE = [*range(17, 68)]
+MOUTH = [*range(48, 68), 4, 6, 8, 10, 12]
+BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+
+
+def self_blend(
+    picture: NDArray[np.uint8], landmarks: NDArray[np.float32], random: Generator
+) -> NDArray[np.uint8]:
+    """A fake of ``picture`` ((S, S, 3) uint8 RGB) whose landmarks are (68, 2) in its pixels; same shape."""
+    inner, outer = picture, picture
+    if random.random() < 0.5:
+        inner = alter(picture, random)
+    else:
+        outer = alter(picture, random)
+    mask = blending_mask(landmarks, picture.shape[0], random)
+    inner, mask = _displaced(inner, mask, random)
+    weight = (mask * random.choice(BLEND_RATIOS))[..., None]
+    return np.clip(inner * weight + outer * (1 - weight), 0, 255).astype(np.uint8)
+
+
+def blending_mask(landmarks: NDArray[np.float32], side: int, random: Generator) -> NDArray[np.float32]:
+    """(side, side) between 0 and 1: a hull of landmarks, moved, elastically deformed and blurred."""
+    choice = random.random()
+    points = landmarks[MOUTH if choice < 0.2 else INNER_FACE if choice < 0.4 else JAW_AND_BROWS].copy()
+    extent = np.ptp(landmarks, axis=0).max()
+    if choice >= 0.4:  # reach into the forehead, as swapped faces do, by a random share of the brows' height
+        brows = points[17:]
+        brows[:, 1] -= extent * random.uniform(0.0, 0.2)
+    points += random.normal(0, 0.015 * extent, points.shape).astype(np.float32)
+    hull = cv2.convexHull(np.round(points).astype(np.int32))
+    mask = np.zeros((side, side), np.float32)
+    cv2.fillConvexPoly(mask, hull, 1.0)
+    mask = _elastic(mask, random)
+    return _soften(mask, extent, random)
+
+
+def alter(picture: NDArray[np.uint8], random: Generator) -> NDArray[np.uint8]:
+    """A slightly changed copy: colour, light, and either less or more sharpness."""
+    changed = picture.astype(np.float32)
+    if random.random() < 0.8:
+        changed += random.uniform(-18, 18, 3)
+    if random.random() < 0.7:
+        changed = _shift_hsv(changed, random)
+    if random.random() < 0.7:
+        changed = (changed - 128) * random.uniform(0.85, 1.15) + 128 + random.uniform(-15, 15)
+    changed = np.clip(changed, 0, 255).astype(np.uint8)
+    choice = random.random()
+    if choice < 0.45:
+        return resample(changed, random.uniform(0.25, 0.8), random)
+    if choice < 0.75:
+        return sharpen(changed, random.uniform(0.3, 1.2))
+    return changed
+
+
+def resample(picture: NDArray[np.uint8], share: float, random: Generator) -> NDArray[np.uint8]:
+    """``picture`` scaled to ``share`` of its size and back with one of the usual interpolations."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (max(8, round(width * share)), max(8, round(height * share))), interpolation=cv2.INTER_AREA)
+    way = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST, cv2.INTER_LANCZOS4], p=[0.4, 0.35, 0.05, 0.2]))
+    return np.asarray(cv2.resize(small, (width, height), interpolation=way), np.uint8)
+
+
+def sharpen(picture: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
+    """Unsharp masking."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), 1.5)
+    return np.asarray(cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0), np.uint8)
+
+
+def _shift_hsv(picture: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
+    hsv = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + random.uniform(-6, 6)) % 180
+    hsv[..., 1:] += random.uniform(-20, 20, 2)
+    shifted = cv2.cvtColor(np.clip(hsv, 0, [179, 255, 255]).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return shifted.astype(np.float32)
+
+
+def _elastic(mask: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
+    side = len(mask)
+    field = random.uniform(-1, 1, (2, 9, 9)).astype(np.float32) * random.uniform(0.0, 0.05) * side
+    shift = np.stack([cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC) for part in field])
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    return np.asarray(cv2.remap(mask, x + shift[0], y + shift[1], cv2.INTER_LINEAR), np.float32)
+
+
+def _soften(mask: NDArray[np.float32], extent: float, random: Generator) -> NDArray[np.float32]:
+    """Blurred, shrunk or grown, and blurred again, as feathering is."""
+    first, second = random.uniform(0.01, 0.07, 2) * extent
+    mask = cv2.GaussianBlur(mask, (0, 0), max(0.5, first))
+    mask = np.clip((mask - random.uniform(0.05, 0.6)) * 2.5, 0, 1).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.5, second)), np.float32)
+
+
+def _displaced(
+    inner: NDArray[np.uint8], mask: NDArray[np.float32], random: Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The inner picture and its mask, moved and scaled together by up to three percent."""
+    side = len(mask)
+    scale_x, scale_y = random.uniform(0.96, 1.04, 2)
+    move_x, move_y = random.uniform(-0.03, 0.03, 2) * side
+    matrix = np.array(
+        [[scale_x, 0, (1 - scale_x) * side / 2 + move_x], [0, scale_y, (1 - scale_y) * side / 2 + move_y]], np.float32
+    )
+    moved = cv2.warpAffine(inner, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8), np.asarray(cv2.warpAffine(mask, matrix, (side, side)), np.float32)

@@ -1,0 +1,195 @@
+"""Makes an initial ResNeXt50 from ImageNet's ResNet50, block by block, on any pictures at hand.
+
+Both networks pass features of the same shape from block to block, so each ResNeXt block can learn to do what the
+ResNet50 block in its place does, from that block's own input. The sixteen losses are independent; every position of a
+feature map is a training sample, which makes a few ten thousand pictures enough for a start that knows ImageNet's
+features. The stem and the shortcuts have the same layout and are copied. A last phase runs the student end to end and
+asks for the teacher's final features, so that the blocks' errors do not add up.
+
+The idea is that of FitNets (Romero et al., ICLR 2015), applied to every block at once.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detector.model import build_backbone
+from detector.training.keras_resnet50 import KerasResNet50
+
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and on what; times in seconds of wall clock."""
+
+    size: int = 160  # side of the random squares cut from the pictures
+    batch: int = 16
+    block_seconds: float = 1200
+    joint_seconds: float = 600
+    block_rate: float = 2e-3
+    joint_rate: float = 4e-4
+    seed: int = 0
+    save_every_s: float = 180
+
+
+def initialise(teacher: KerasResNet50, pictures: NDArray[np.uint8], plan: Plan, target: Path) -> None:
+    """Train a ResNeXt50 backbone after ``teacher`` and write its state dict to ``target`` (torch format).
+
+    pictures: (N, H, W, 3) uint8 RGB with H and W of at least ``plan.size``.
+    """
+    torch.manual_seed(plan.seed)
+    student = build_backbone("resnext50_32x4d").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _copy_what_fits(teacher, student)
+    batches = _batches(pictures, plan)
+    _train_blocks(teacher, student, batches, plan, target)
+    _train_jointly(teacher, student, batches, plan, target)
+    torch.save(student.state_dict(), target)
+
+
+def blocks_of(backbone: nn.Module) -> list[nn.Module]:
+    """The sixteen residual blocks in order."""
+    return [block for name in ("layer1", "layer2", "layer3", "layer4") for block in getattr(backbone, name)]
+
+
+@torch.no_grad()
+def _copy_what_fits(teacher: KerasResNet50, student: nn.Module) -> None:
+    """Stem and shortcuts; the biases of the teacher's convolutions move into the running means."""
+    stem = student.get_submodule("conv1"), student.get_submodule("bn1")
+    pairs = [((teacher.stem[0], teacher.stem[1]), stem)]
+    for theirs, ours in zip(teacher.blocks, blocks_of(student), strict=True):
+        if theirs.downsample is not None:
+            shortcut = ours.get_submodule("downsample")
+            pairs.append(((theirs.downsample[0], theirs.downsample[1]), (shortcut[0], shortcut[1])))  # type: ignore[index]
+    for (from_convolution, from_norm), (to_convolution, to_norm) in pairs:
+        to_convolution.weight.copy_(from_convolution.weight)
+        scale = ((to_norm.eps + from_norm.running_var) / (from_norm.eps + from_norm.running_var)).sqrt()
+        to_norm.weight.copy_(from_norm.weight * scale)
+        to_norm.bias.copy_(from_norm.bias)
+        to_norm.running_var.copy_(from_norm.running_var)
+        to_norm.running_mean.copy_(from_norm.running_mean - from_convolution.bias)
+
+
+def _batches(pictures: NDArray[np.uint8], plan: Plan) -> Iterator[Tensor]:
+    """Random squares, flipped and re-lit, without end: (batch, 3, size, size) normalised."""
+    random = np.random.default_rng(plan.seed)
+    height, width = pictures.shape[1:3]
+    while True:
+        rows = random.choice(len(pictures), plan.batch, replace=False)
+        squares = []
+        for row in rows:
+            top, left = random.integers(0, height - plan.size + 1), random.integers(0, width - plan.size + 1)
+            square = pictures[row, top : top + plan.size, left : left + plan.size]
+            squares.append(square[:, ::-1] if random.random() < 0.5 else square)
+        x = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
+        gain = torch.from_numpy(random.uniform(0.7, 1.3, (plan.batch, 1, 1, 1))).float()
+        yield ((x * gain).clamp(0, 1) - MEAN).div(STD).contiguous(memory_format=torch.channels_last)
+
+
+def _train_blocks(
+    teacher: KerasResNet50, student: nn.Module, batches: Iterator[Tensor], plan: Plan, target: Path
+) -> None:
+    student.train()
+    blocks = blocks_of(student)
+    student.requires_grad_(False)
+    for block in blocks:
+        block.requires_grad_(True)
+        shortcut = getattr(block, "downsample", None)
+        if shortcut is not None:  # copied, and kept as it is
+            shortcut.requires_grad_(False).eval()
+    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    clock = _Clock(torch.optim.AdamW(weights, lr=plan.block_rate, weight_decay=1e-4), plan.block_rate, plan.block_seconds)
+    while clock.tick():
+        x = next(batches)
+        errors = []
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                y = teacher.stem(x)
+            for theirs, ours in zip(teacher.blocks, blocks, strict=True):
+                with torch.no_grad():
+                    wanted = theirs(y)
+                error = _relative_error(ours(y), wanted)
+                error.backward()  # type: ignore[no-untyped-call]
+                errors.append(error.detach())
+                y = wanted
+        clock.step()
+        clock.report("blocks", torch.stack(errors).mean().item(), plan, student, target)
+
+
+def _train_jointly(
+    teacher: KerasResNet50, student: nn.Module, batches: Iterator[Tensor], plan: Plan, target: Path
+) -> None:
+    student.requires_grad_(True).train()
+    clock = _Clock(
+        torch.optim.AdamW(student.parameters(), lr=plan.joint_rate, weight_decay=1e-4), plan.joint_rate, plan.joint_seconds
+    )
+    ends = [2, 6, 12, 15]  # the last block of every stage
+    while clock.tick():
+        x = next(batches)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                y, wanted = teacher.stem(x), []
+                for index, block in enumerate(teacher.blocks):
+                    y = block(y)
+                    if index in ends:
+                        wanted.append(y)
+            given, seen = student.get_submodule("maxpool")(student.get_submodule("relu")(student.get_submodule("bn1")(student.get_submodule("conv1")(x)))), []
+            for index, block in enumerate(blocks_of(student)):
+                given = block(given)
+                if index in ends:
+                    seen.append(given)
+            error = torch.stack([_relative_error(a, b) for a, b in zip(seen, wanted, strict=True)]).mean()
+        error.backward()  # type: ignore[no-untyped-call]
+        clock.step()
+        clock.report("jointly", error.item(), plan, student, target)
+
+
+def _relative_error(given: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error over the target's variance, both over everything but the channel."""
+    given, wanted = given.float(), wanted.float()
+    return functional.mse_loss(given, wanted) / wanted.var().clamp_min(1e-8)
+
+
+class _Clock:
+    """A training phase of a given wall-clock length: learning rate, rates and reports."""
+
+    def __init__(self, optimiser: torch.optim.Optimizer, rate: float, seconds: float) -> None:
+        self.optimiser, self.rate, self.seconds = optimiser, rate, seconds
+        self.started = self.reported = self.saved = time.monotonic()
+        self.steps = 0
+        self.errors: list[float] = []
+
+    def tick(self) -> bool:
+        """Set this step's learning rate (warm-up, then cosine); False when the time is over."""
+        share = (time.monotonic() - self.started) / max(self.seconds, 1e-9)
+        warm = min(1.0, (self.steps + 1) / 50)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * warm * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
+        return share < 1
+
+    def step(self) -> None:
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.steps += 1
+
+    def report(self, phase: str, error: float, plan: Plan, student: nn.Module, target: Path) -> None:
+        self.errors.append(error)
+        now = time.monotonic()
+        if now - self.reported > 20:
+            rate = self.steps * plan.batch / (now - self.started)
+            left = self.seconds - (now - self.started)
+            mean = float(np.mean(self.errors))
+            print(f"{phase}: step {self.steps}, error {mean:.4f}, {rate:.1f} pictures/s, {left:.0f} s left", flush=True)
+            self.reported, self.errors = now, []
+        if now - self.saved > plan.save_every_s:
+            torch.save(student.state_dict(), target)
+            self.saved = now
