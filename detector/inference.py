@@ -48,6 +48,11 @@ class Network:
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)
         self._weights = {name: array for name, array in self._weights.items() if not name.startswith("backbone.")}
 
+    @property
+    def frame_bias(self) -> float:
+        """The frame head's bias: what is left of a frame's logit where its map is zero."""
+        return float(self._weights["frame_head.bias"][0])
+
     def frames(self, crops: NDArray[np.uint8]) -> FrameOutput:
         """crops: (N, S, S, 3) uint8 RGB cut with the release's crop shape; N may be 0."""
         side = self.release.crop.size
@@ -64,7 +69,7 @@ class Network:
             empty = np.zeros((0, cells, cells), np.float32)
             return FrameOutput(np.zeros(0, np.float32), empty, np.zeros((0, channels), np.float32))
         all_maps = np.concatenate(maps)
-        logits = all_maps.mean(axis=(1, 2)) + self._weights["frame_head.bias"][0]
+        logits = all_maps.mean(axis=(1, 2)) + self.frame_bias
         return FrameOutput(logits.astype(np.float32), all_maps, np.concatenate(pooled))
 
     def track_logit(self, pooled: NDArray[np.float32]) -> float:

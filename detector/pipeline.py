@@ -1,0 +1,265 @@
+"""From a video file to a report: the only module that knows all stages."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from detector import drawing, heatmap, verdict
+from detector.errors import DetectorError, ErrorCode
+from detector.following import Followed, Frame, follow
+from detector.inference import FrameOutput, Network
+from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
+from detector.tracking import Sighting
+from detector.video import Limits, StreamInfo, probe
+
+STAGES = ("reading", "faces", "judging", "drawing")
+STAGE_ENDS = {"reading": 0.03, "faces": 0.62, "judging": 0.88, "drawing": 1.0}  # shares of the whole, by usual cost
+LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
+MIN_FRAMES, MAX_FRAMES = 10, 120
+KEEP_WIDTH = 1280
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thoroughly a video is examined."""
+
+    frames: int = 60  # sampled at regular intervals over the whole video
+    limits: Limits = field(default_factory=Limits)
+    max_faces_per_frame: int = 12
+    max_people: int = 20
+
+    def __post_init__(self) -> None:
+        if not MIN_FRAMES <= self.frames <= MAX_FRAMES:
+            raise ValueError(f"frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {self.frames}.")
+
+
+def analyze(
+    path: Path,
+    network: Network,
+    settings: Settings | None = None,
+    *,
+    out_dir: Path | None = None,
+    on_progress: Callable[[str, float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    sha256: str | None = None,
+) -> Report:
+    """Examine the video at ``path`` and say what was found.
+
+    With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
+    relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is asked
+    between frames and batches. ``sha256`` saves reading the file when it is known. Raises DetectorError with one of the
+    codes of ``video.probe``, or CANCELLED.
+    """
+    settings = settings or Settings()
+    job = _Job(network, settings, on_progress or _ignore, should_stop or _never)
+    started = time.perf_counter()
+    info = job.timed("probe", lambda: probe(path, settings.limits))
+    digest = sha256 or job.timed("probe", lambda: _sha256(path))
+    job.progress("reading", 1.0)
+    followed = job.follow(path, info, keep=out_dir is not None)
+    outputs = job.timed("network", lambda: job.judge(followed.tracks))
+    tracks = job.timed("verdict", lambda: job.tracks(followed.tracks, outputs))
+    frames = [SampledFrame(frame.index, frame.time_s) for frame in followed.frames]
+    if out_dir is not None:
+        tracks, frames = job.timed("pictures", lambda: job.draw(out_dir, followed, outputs, tracks))
+    overall, probability, reasons = verdict.video_verdict(tracks)
+    job.timings_s["total"] = time.perf_counter() - started
+    job.progress("drawing", 1.0)
+    return Report(
+        verdict=overall,
+        probability_fake=probability,
+        confidence=verdict.confidence(overall, probability),
+        reasons=reasons,
+        frames_requested=settings.frames,
+        frames_analyzed=len(frames),
+        tracks=tuple(tracks),
+        frames=tuple(frames),
+        video=_video_info(info, digest),
+        model=_model_info(network),
+        timings_s={name: round(seconds, 3) for name, seconds in job.timings_s.items()},
+        libraries=library_versions(),
+    )
+
+
+class _Job:
+    """One analysis: its stages, each timed and able to stop."""
+
+    def __init__(
+        self, network: Network, settings: Settings, on_progress: Callable[[str, float], None], should_stop: Callable[[], bool]
+    ) -> None:
+        self.network, self.settings = network, settings
+        self.on_progress, self.should_stop = on_progress, should_stop
+        self.timings_s: dict[str, float] = {}
+
+    def timed(self, stage: str, work: Callable[[], T]) -> T:
+        clock = time.perf_counter()
+        result = work()
+        self.timings_s[stage] = self.timings_s.get(stage, 0.0) + time.perf_counter() - clock
+        return result
+
+    def progress(self, stage: str, share: float) -> None:
+        """``share`` of this stage, 0 to 1."""
+        before = [STAGE_ENDS[name] for name in STAGES[: STAGES.index(stage)]]
+        begin = before[-1] if before else 0.0
+        self.on_progress(stage, begin + share * (STAGE_ENDS[stage] - begin))
+
+    def check(self) -> None:
+        if self.should_stop():
+            raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
+
+    def follow(self, path: Path, info: StreamInfo, keep: bool) -> Followed:
+        followed = follow(
+            path,
+            info,
+            self.settings.frames,
+            self.network.release.crop,
+            max_faces=self.settings.max_faces_per_frame,
+            max_people=self.settings.max_people,
+            keep_width=KEEP_WIDTH if keep else None,
+            on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
+            should_stop=self.should_stop,
+        )
+        self.timings_s |= {"read": followed.reading_s, "faces": followed.finding_s}
+        return followed
+
+    def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:
+        """The network on every crop, track by track."""
+        outputs = []
+        for index, track in enumerate(tracks):
+            self.check()
+            outputs.append(self.network.frames(np.stack([seen.crop.pixels for seen in track])))
+            self.progress("judging", (index + 1) / len(tracks))
+        return outputs
+
+    def tracks(self, tracks: Sequence[Sequence[Sighting]], outputs: Sequence[FrameOutput]) -> list[Track]:
+        release = self.network.release
+        samples = [
+            tuple(self._sample(seen, float(logit)) for seen, logit in zip(track, output.logits, strict=True))
+            for track, output in zip(tracks, outputs, strict=True)
+        ]
+        reasons = [verdict.quality_reasons(of_person, release.decision) for of_person in samples]
+        people = sum(not reason for reason in reasons)
+        return [
+            self._track(index, samples[index], output, reasons[index], people) for index, output in enumerate(outputs)
+        ]
+
+    def _track(
+        self, index: int, samples: tuple[FaceSample, ...], output: FrameOutput, reasons: tuple[Reason, ...], people: int
+    ) -> Track:
+        if reasons:
+            return Track(index, Verdict.INCONCLUSIVE, None, None, reasons, samples)
+        usable = np.array([sample.usable for sample in samples])
+        temporal = self.network.track_logit(output.pooled[usable])
+        release = self.network.release
+        probability = verdict.track_probability(temporal, list(output.logits[usable]), release.calibration)
+        given = verdict.answer(probability, release.decision, people)
+        between = (Reason.SCORE_BETWEEN_THRESHOLDS,) if given is Verdict.INCONCLUSIVE else ()
+        return Track(index, given, probability, verdict.confidence(given, probability), between, samples)
+
+    def _sample(self, seen: Sighting, logit: float) -> FaceSample:
+        release = self.network.release
+        x0, y0, x1, y1 = (round(value) for value in seen.box)
+        return FaceSample(
+            frame_index=seen.frame_index,
+            time_s=round(seen.time_s, 3),
+            box=(x0, y0, x1, y1),
+            probability_fake=verdict.frame_probability(logit, release.calibration),
+            face_px=seen.crop.face_px,
+            sharpness=round(seen.crop.sharpness, 2),
+            usable=verdict.is_usable(seen.crop.face_px, seen.crop.sharpness, release.decision),
+        )
+
+    def draw(
+        self, out_dir: Path, followed: Followed, outputs: Sequence[FrameOutput], tracks: Sequence[Track]
+    ) -> tuple[list[Track], list[SampledFrame]]:
+        """Write every picture; tracks and frames with the pictures' names."""
+        out_dir.mkdir(parents=True, exist_ok=True)
+        steps = len(tracks) + len(followed.frames)
+        drawn = []
+        for track, sightings, output in zip(tracks, followed.tracks, outputs, strict=True):
+            self.check()
+            drawn.append(self._draw_person(out_dir, track, sightings, output))
+            self.progress("drawing", len(drawn) / steps)
+        frames = []
+        for frame in followed.frames:
+            self.check()
+            frames.append(_draw_frame(out_dir, frame, tracks))
+            self.progress("drawing", (len(drawn) + len(frames)) / steps)
+        return drawn, frames
+
+    def _draw_person(self, out_dir: Path, track: Track, sightings: Sequence[Sighting], output: FrameOutput) -> Track:
+        bias, calibration = self.network.frame_bias, self.network.release.calibration
+        samples = []
+        for sample, seen, cam in zip(track.samples, sightings, output.maps, strict=True):
+            crop = f"crop-{track.index:02}-{sample.frame_index:03}.jpg"
+            map_name = f"heatmap-{track.index:02}-{sample.frame_index:03}.jpg"
+            (out_dir / crop).write_bytes(drawing.encode_jpeg(seen.crop.pixels, quality=92))
+            overlaid = drawing.overlay(seen.crop.pixels, heatmap.contributions(cam, bias, calibration))
+            (out_dir / map_name).write_bytes(drawing.encode_jpeg(overlaid))
+            samples.append(replace(sample, crop=crop, heatmap=map_name))
+        return replace(track, samples=tuple(samples))
+
+
+def _draw_frame(out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
+    if frame.jpeg is None:
+        raise ValueError("The frame was not kept.")
+    picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    faces = []
+    for track in tracks:
+        for sample in track.samples:
+            if sample.frame_index == frame.index:
+                x0, y0, x1, y1 = (round(value * frame.scale) for value in sample.box)
+                box, label = (x0, y0, x1, y1), str(track.index + 1)
+                faces.append(drawing.DrawnFace(box, track.verdict, sample.probability_fake, label))
+    name = f"frame-{frame.index:03}.jpg"
+    (out_dir / name).write_bytes(drawing.encode_jpeg(drawing.annotate(np.asarray(picture, np.uint8), faces)))
+    return SampledFrame(frame.index, frame.time_s, name)
+
+
+def _video_info(info: StreamInfo, sha256: str) -> VideoInfo:
+    return VideoInfo(
+        sha256=sha256,
+        size_bytes=info.size_bytes,
+        container=info.container,
+        codec=info.codec,
+        width=info.width,
+        height=info.height,
+        rotation_deg=info.rotation_deg,
+        duration_s=round(info.duration_s, 3),
+        frame_rate=round(info.frame_rate, 3),
+    )
+
+
+def _model_info(network: Network) -> ModelInfo:
+    release = network.release
+    decision = release.decision
+    return ModelInfo(release.name, release.version, release.sha256, decision.threshold_fake, decision.threshold_real)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """The installed versions of what computes a report."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _ignore(stage: str, share: float) -> None:
+    """Nobody listens to the progress."""
+
+
+def _never() -> bool:
+    return False
