@@ -1,4 +1,7 @@
-"""People in the administration. It stands here, above accounts and analysis, because deleting a person deletes their videos."""
+"""People in the administration.
+
+It stands here, above accounts and analysis, because deleting a person deletes their videos.
+"""
 
 from typing import Any
 

@@ -4,12 +4,20 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import redirect, render
 from django.template import loader
 from django.templatetags.static import static
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
+
+from analysis.models import ModelVersion
+from deepfakesite.markdown import to_html
+from detector import release
+from detector.errors import DetectorError
+from detector.release import Release
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +32,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def about(request: HttpRequest) -> HttpResponse:
-    """The method, from the model's own card."""
-    return render(request, "about.html")
+    """The method, and what the card of the model in use says of it."""
+    installed = _release_in_use()
+    return render(request, "about.html", {"release": installed, "card": _card(installed)})
 
 
 @login_not_required
@@ -33,6 +42,31 @@ def about(request: HttpRequest) -> HttpResponse:
 def favicon(request: HttpRequest) -> HttpResponse:
     """Browsers that ask for the old name are sent to the drawing."""
     return redirect(static("img/favicon.svg"), permanent=True)
+
+
+def _release_in_use() -> Release | None:
+    """The active model if its files are there, else the one that an installation begins with, else none."""
+    active = ModelVersion.objects.filter(is_active=True).first()
+    try:
+        for installed in release.releases():
+            if active and (installed.name, installed.version, installed.sha256) == (
+                active.name,
+                active.version,
+                active.sha256,
+            ):
+                return installed
+        return release.default_release()
+    except DetectorError as error:
+        logger.warning("The page about the method shows no model: %s", error)
+        return None
+
+
+def _card(installed: Release | None) -> SafeString:
+    """The model's card as HTML; empty where there is none."""
+    try:
+        return to_html(installed.card()) if installed else SafeString("")
+    except OSError:
+        return SafeString("")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -59,4 +93,4 @@ def too_many_requests(request: HttpRequest, exception: Exception | None = None) 
 
 def server_error(request: HttpRequest, *args: Any) -> HttpResponse:
     """Drawn without the request, so that neither database nor session is needed."""
-    return HttpResponseServerError(loader.render_to_string("500.html"))
+    return HttpResponseServerError(loader.render_to_string("500.html", {"static_url": settings.STATIC_URL}))
