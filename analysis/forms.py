@@ -1,0 +1,87 @@
+"""What people send: a video with its number of frames, a search through the history, a selection. Shapes only."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, Analysis, State, Verdict
+
+ACCEPTED = "video/*,image/gif,.mp4,.m4v,.mov,.mkv,.webm,.avi,.gif"  # a hint for the file dialog; the content decides
+
+
+class FramesField(forms.IntegerField):
+    """How many frames are looked at."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            min_value=MIN_FRAMES,
+            max_value=MAX_FRAMES,
+            initial=DEFAULT_FRAMES,
+            label=_("Frames to look at"),
+            error_messages={
+                "required": _("Enter a number of frames between 10 and 120; 60 suits most videos."),
+                "invalid": _("Enter a whole number of frames between 10 and 120."),
+                "min_value": _("Choose at least %(limit_value)s frames; fewer say too little."),
+                "max_value": _("Choose at most %(limit_value)s frames; more take longer and add little."),
+            },
+            **kwargs,
+        )
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        attributes = super().widget_attrs(widget)
+        return {**attributes, "inputmode": "numeric", "autocomplete": "off"}
+
+
+class UploadForm(forms.Form):
+    """A new video."""
+
+    video = forms.FileField(
+        label=_("Video"),
+        widget=forms.ClearableFileInput(attrs={"accept": ACCEPTED}),
+        error_messages={
+            "required": _("Choose a video first; nothing was sent."),
+            "missing": _("Choose a video first; nothing was sent."),
+            "invalid": _("The file did not arrive; choose it again and send the form once more."),
+            "empty": _("The file is empty; choose the video again, or export it once more from where it came."),
+        },
+    )
+    frames = FramesField()
+
+
+class FramesForm(forms.Form):
+    """The same video once more, with another number of frames."""
+
+    frames = FramesField()
+
+
+class HistoryForm(forms.Form):
+    """A search through one's own analyses; sent with GET, so that a search can be kept as an address."""
+
+    q = forms.CharField(
+        label=_("File name"),
+        required=False,
+        max_length=255,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Part of the name")}),
+    )
+    verdict = forms.ChoiceField(label=_("Verdict"), required=False, choices=[("", _("Any verdict")), *Verdict.choices])
+    state = forms.ChoiceField(label=_("State"), required=False, choices=[("", _("Any state")), *State.choices])
+
+    @property
+    def is_filtering(self) -> bool:
+        """Whether anything narrows the list."""
+        return self.is_valid() and any(self.cleaned_data.values())
+
+
+class SelectionForm(forms.Form):
+    """Several analyses, ticked in the history; ``confirmed`` says that the person has read what will be deleted."""
+
+    analyses = forms.ModelMultipleChoiceField(queryset=Analysis.objects.none(), required=False)
+    confirmed = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, choices: QuerySet[Analysis], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["analyses"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = choices

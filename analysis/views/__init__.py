@@ -1,0 +1,1 @@
+"""The pages: each view authorises, binds a form, calls one service or query and renders."""

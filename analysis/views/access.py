@@ -1,0 +1,28 @@
+"""Who may reach what: everything a view shows is fetched here, and strangers get 404."""
+
+from typing import TypeGuard
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+
+from accounts.models import User
+from analysis import queries
+from analysis.models import Analysis
+
+
+def person(request: HttpRequest) -> User:
+    """Who asks; 404 for someone who is not logged in (pages are guarded earlier and ask for a log-in instead)."""
+    if not _is_known(request.user):
+        raise Http404
+    return request.user
+
+
+def analysis_or_404(request: HttpRequest, pk: UUID) -> Analysis:
+    """The analysis, when it is theirs or they are staff."""
+    return get_object_or_404(queries.visible_to(person(request)), pk=pk)
+
+
+def _is_known(user: User | AnonymousUser) -> TypeGuard[User]:
+    return user.is_authenticated

@@ -1,0 +1,160 @@
+"""What the result page shows: the verdict with its grounds, each person's scores and pictures, the frames, the particulars."""
+
+import functools
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from analysis.messages import reason_sentence
+from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
+from analysis.views import timeline
+from analysis.views.files import video_type
+from analysis.views.timeline import Chart, Point, Scale, Score
+from detector import release
+from detector.errors import DetectorError
+from detector.report import ModelInfo, Report
+
+WIDEST_FRAME_PX = 1280  # as the detector writes annotated frames
+PEOPLE_SHOWN_OPEN = 4  # further ones are folded away
+BAND_WORDS = {
+    "fake": _("range of fake"),
+    "real": _("range of real"),
+    "between": _("undecided"),
+    "unusable": _("not clear enough to count"),
+}
+STAGE_WORDS = {
+    "probe": _("Opening the file"),
+    "read": _("Reading the frames"),
+    "faces": _("Finding and following faces"),
+    "network": _("Judging with the network"),
+    "verdict": _("Weighing the verdict"),
+    "pictures": _("Drawing pictures"),
+    "total": _("All together"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRate:
+    """How often the model was wrong on its test clips when it gave this verdict."""
+
+    count: int
+    wrong: int
+
+    @property
+    def share(self) -> float:
+        return self.wrong / self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One face in one frame: its row and its point in the drawing."""
+
+    sample: FaceSample
+    point: Point
+
+    @property
+    def words(self) -> str:
+        return str(BAND_WORDS[self.point.band])
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of the video; ``portrait`` is the largest face seen of them."""
+
+    number: int
+    track: FaceTrack
+    reasons: list[str]
+    looks: list[Look]
+    chart: Chart
+    portrait: FaceSample
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One annotated frame with the scores of the people in it."""
+
+    number: int
+    row: AnnotatedFrame
+    people: list[tuple[int, Look]]
+
+
+def context_of(analysis: Analysis) -> dict[str, Any]:
+    """The template's variables for a finished analysis."""
+    report = Report.from_json(analysis.report or {})
+    scale = Scale(report.video.duration_s, report.model.threshold_real, report.model.threshold_fake)
+    people = _people(analysis, scale)
+    frames = _frames(analysis, people)
+    media_type = video_type(report.video.container)
+    return {
+        "report": report,
+        "reasons": [reason_sentence(reason) for reason in report.reasons],
+        "error_rate": error_rate_of(report.model, report.verdict),
+        "ruler": timeline.ruler_of(report.probability_fake, scale) if report.probability_fake is not None else None,
+        "people": people,
+        "folded": sum(not person.is_open for person in people),
+        "frames": frames,
+        "first_s": frames[0].row.time_s if frames else None,
+        "last_s": frames[-1].row.time_s if frames else None,
+        "picture": _picture_size(report),
+        "is_moving_picture": media_type == "image/gif",
+        "timings": [(STAGE_WORDS.get(stage, stage), seconds) for stage, seconds in report.timings_s.items()],
+        "libraries": sorted(report.libraries.items()),
+    }
+
+
+@functools.lru_cache(maxsize=32)
+def error_rate_of(model: ModelInfo, verdict: str) -> ErrorRate | None:
+    """From the metrics that this very model was released with; None where they say nothing of such a verdict."""
+    try:
+        found = next((one for one in release.releases() if one.sha256 == model.sha256), None)
+        rates = found.metrics().get("error_rates", {}) if found else {}
+    except (DetectorError, OSError):
+        return None
+    rate = rates.get(str(verdict))
+    if not rate or not rate.get("n"):
+        return None
+    return ErrorRate(count=int(rate["n"]), wrong=int(rate["wrong"]))
+
+
+def _people(analysis: Analysis, scale: Scale) -> list[Person]:
+    people = []
+    for track in analysis.tracks.prefetch_related("samples"):
+        samples = sorted(track.samples.all(), key=lambda sample: (sample.time_s, sample.frame_index))
+        if not samples:
+            continue
+        chart = timeline.chart_of([_score(sample) for sample in samples], scale)
+        people.append(
+            Person(
+                number=track.index + 1,
+                track=track,
+                reasons=[reason_sentence(reason) for reason in track.reasons],
+                looks=[Look(sample, point) for sample, point in zip(samples, chart.points, strict=True)],
+                chart=chart,
+                portrait=max(samples, key=lambda sample: (sample.usable, sample.face_px)),
+                is_open=len(people) < PEOPLE_SHOWN_OPEN,
+            )
+        )
+    return people
+
+
+def _score(sample: FaceSample) -> Score:
+    return Score(sample.frame_index, sample.time_s, sample.probability_fake, sample.usable)
+
+
+def _frames(analysis: Analysis, people: list[Person]) -> list[Frame]:
+    seen: dict[int, list[tuple[int, Look]]] = defaultdict(list)
+    for person in people:
+        for look in person.looks:
+            seen[look.sample.frame_index].append((person.number, look))
+    rows = analysis.frames.all()
+    return [Frame(number, row, seen.get(row.index, [])) for number, row in enumerate(rows, start=1)]
+
+
+def _picture_size(report: Report) -> tuple[int, int]:
+    """Width and height of the annotated frames."""
+    width, height = report.video.width, report.video.height
+    scale = min(1.0, WIDEST_FRAME_PX / width)
+    return round(width * scale), round(height * scale)

@@ -1,0 +1,66 @@
+"""A person's own analyses: newest first, searched, filtered, paged; several deleted at once."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from analysis import queries, services
+from analysis.forms import HistoryForm, SelectionForm
+from analysis.models import Analysis
+from analysis.views.access import person
+
+PAGE_SIZE = 20
+
+
+@require_safe
+def listing(request: HttpRequest) -> HttpResponse:
+    """The history page; staff, too, find only their own here (the administration lists everyone's)."""
+    form = HistoryForm(request.GET)
+    found = _filtered(_own(request), form)
+    page = Paginator(queries.with_counts(found), PAGE_SIZE).get_page(request.GET.get("page"))
+    has_any = bool(page.paginator.count) or _own(request).exists()
+    numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
+    context = {"form": form, "page": page, "page_numbers": numbers, "has_any": has_any}
+    return render(request, "analysis/list.html", context)
+
+
+@require_POST
+def delete_many(request: HttpRequest) -> HttpResponse:
+    """Shows what was ticked and asks; deletes when the answer comes back confirmed."""
+    form = SelectionForm(request.POST, choices=_own(request))
+    if not form.is_valid():
+        raise Http404
+    chosen = form.cleaned_data["analyses"]
+    if not chosen:
+        messages.info(request, _("Nothing was ticked, so nothing was deleted."))
+        return redirect("analysis:list")
+    if not form.cleaned_data["confirmed"]:
+        context = {"analyses": chosen, "action": request.path, "back": reverse("analysis:list")}
+        return render(request, "analysis/delete.html", context)
+    count = services.delete(list(chosen))
+    text = ngettext("%(n)d analysis was deleted.", "%(n)d analyses were deleted.", count)
+    messages.success(request, text % {"n": count})
+    return redirect("analysis:list")
+
+
+def _own(request: HttpRequest) -> QuerySet[Analysis]:
+    who = person(request)
+    return queries.visible_to(who).filter(video__owner=who)
+
+
+def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]:
+    """What is asked for; a value that is none of the choices is told at its field and narrows nothing."""
+    form.is_valid()
+    asked = form.cleaned_data
+    if asked.get("q"):
+        rows = rows.filter(video__name__icontains=asked["q"])
+    for name in ("verdict", "state"):
+        if asked.get(name):
+            rows = rows.filter(**{name: asked[name]})
+    return rows.order_by("-created_at", "-pk")

@@ -1,0 +1,59 @@
+"""What the page of an unfinished analysis shows: the stages as steps, the share, the place in the queue, the time left."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from analysis import queries
+from analysis.models import Analysis, Stage, State
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage: ``mark`` is done, current or upcoming."""
+
+    label: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an unfinished analysis stands; ``announcement`` changes only when a screen reader should speak."""
+
+    heading: str
+    percent: int
+    steps: list[Step]
+    queue_position: int | None
+    seconds_left: float | None
+    announcement: str
+
+
+def progress_of(analysis: Analysis) -> Progress:
+    position = queries.queue_position(analysis)
+    heading = _heading(analysis, position)
+    return Progress(
+        heading=heading,
+        percent=int(analysis.share * 100),
+        steps=_steps(analysis),
+        queue_position=position,
+        seconds_left=queries.seconds_left(analysis),
+        announcement=heading,
+    )
+
+
+def _heading(analysis: Analysis, position: int | None) -> str:
+    if analysis.state == State.RUNNING:
+        return str(Stage(analysis.stage).label) if analysis.stage else _("Starting")
+    if position is None or position <= 1:
+        return _("Next in the queue")
+    before = position - 1
+    text = ngettext("%(n)d analysis is before this one", "%(n)d analyses are before this one", before)
+    return text % {"n": before}
+
+
+def _steps(analysis: Analysis) -> list[Step]:
+    stages = list(Stage)
+    current = stages.index(Stage(analysis.stage)) if analysis.state == State.RUNNING and analysis.stage else -1
+    marks = ["done" if at < current else "current" if at == current else "upcoming" for at in range(len(stages))]
+    return [Step(label=str(stage.label), mark=mark) for stage, mark in zip(stages, marks, strict=True)]
