@@ -18,13 +18,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return bool(settings.ACCOUNT_SIGNUP_OPEN)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Counts failures for an account from one address, so that nobody can lock another person out from elsewhere."""
+        """Counts failures for an account by address, so that nobody can lock another person out from elsewhere."""
         key = super()._get_login_attempts_cache_key(request, **credentials)
         return f"{key}:{ratelimit.get_ip(request)}"
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """allauth's own behaviour, with a QR code that can stand in the page: the content policy allows no data: pictures."""
+    """allauth's own behaviour, with a QR code that can stand in the page: the policy allows no data: pictures."""
 
     def build_totp_svg(self, url: str) -> str:
         picture = qrcode.make(url, image_factory=SvgPathImage, border=2)

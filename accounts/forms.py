@@ -10,13 +10,21 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 
-LABELS = {
+LABELS: dict[str, Any] = {
     "login": _("E-mail address"),
     "email": _("E-mail address"),
     "remember": _("Keep me logged in on this device"),
     "oldpassword": _("Current password"),
     "password2": _("Password again"),
     "code": _("Code"),
+    "password": _("Password"),
+}
+HINTS: dict[str, Any] = {
+    "password": "",  # the way to a forgotten password stands below the form
+    "oldpassword": "",
+    "password1": _(
+        "At least 10 characters. Not a common password, not digits alone, nothing like your e-mail address."
+    ),
 }
 CODE_ATTRIBUTES = {
     "inputmode": "text",
@@ -34,6 +42,7 @@ class _OurWords(forms.Form):
         for name, field in self.fields.items():
             field.widget.attrs.pop("placeholder", None)
             field.label = LABELS.get(name, field.label)
+            field.help_text = HINTS.get(name, field.help_text)
             if name == "code":
                 field.widget.attrs.update(CODE_ATTRIBUTES)
 
@@ -52,6 +61,10 @@ class AddEmailForm(_OurWords, account_forms.AddEmailForm):  # type: ignore[misc]
 
 class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):  # type: ignore[misc]
     """Old password, new one twice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].label = _("New password")
 
 
 class SetPasswordForm(_OurWords, account_forms.SetPasswordForm):  # type: ignore[misc]

@@ -28,6 +28,8 @@ from analysis import services
 # through its person, and secrets of second factors are nobody's to read.
 admin.site.unregister([Group, Authenticator, UserSession])
 
+RIGHTS = ("is_staff", "is_superuser", "user_permissions")
+
 
 def _clean_email(form: "forms.ModelForm[User]") -> str:
     """The address in the form in which all are kept; refused when somebody has it, in whatever case."""
@@ -87,8 +89,20 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         ),
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Only a superuser hands out rights, or staff could give themselves all of them."""
+        return self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return _may_touch(request, obj) and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return _may_touch(request, obj) and bool(super().has_delete_permission(request, obj))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people: QuerySet[User] = super().get_queryset(request)
+        if request.method == "POST" and not _is_superuser(request):  # what actions get to see
+            people = people.filter(is_superuser=False)
         return people.annotate(analyses_count=Count("videos__analyses", distinct=True))
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
@@ -161,6 +175,15 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def _report(self, request: HttpRequest, sentence: str) -> None:
         self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _may_touch(request: HttpRequest, person: User | None) -> bool:
+    """Superusers are changed by superusers only."""
+    return _is_superuser(request) or person is None or not person.is_superuser
 
 
 def _end_sessions(people: QuerySet[User], except_key: str | None = None) -> int:

@@ -34,7 +34,11 @@ def home(request: HttpRequest) -> HttpResponse:
 def about(request: HttpRequest) -> HttpResponse:
     """The method, and what the card of the model in use says of it."""
     installed = _release_in_use()
-    return render(request, "about.html", {"release": installed, "card": _card(installed)})
+    context: dict[str, Any] = {"release": installed, "card": _card(installed)}
+    if installed:
+        context["threshold_fake_percent"] = 100 * installed.decision.threshold_fake
+        context["threshold_real_percent"] = 100 * installed.decision.threshold_real
+    return render(request, "about.html", context)
 
 
 @login_not_required
