@@ -17,7 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from analysis import model_versions, services, tasks
+from analysis.messages import sentence_for
 from analysis.models import Analysis, FaceSample, FaceTrack, ModelVersion, State, Video
+from detector.errors import DetectorError
 
 if TYPE_CHECKING:
     _AnalysisBase = admin.ModelAdmin[Analysis]
@@ -255,7 +257,10 @@ class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "GET":
-            model_versions.register()  # what was installed since then appears by itself
+            try:
+                model_versions.register()  # what was installed since then appears by itself
+            except DetectorError as error:
+                self.message_user(request, sentence_for(error.code), messages.ERROR)
         return super().changelist_view(request, extra_context)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:

@@ -18,6 +18,13 @@ _KEPT_FOR_S = 300
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 # A file opened by its address is shown as nothing but a picture or a film, whatever it holds.
 _POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+_HEADERS = {
+    "Accept-Ranges": "bytes",
+    "Cache-Control": f"private, max-age={_KEPT_FOR_S}",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,9 @@ def serve(
             response.headers["Content-Disposition"] = (
                 content_disposition_header(download_name is not None, download_name or "") or "inline"
             )
-    response.headers |= {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Cache-Control": f"private, max-age={_KEPT_FOR_S}",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": _POLICY,
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers["ETag"] = etag
     return response
 
 

@@ -61,8 +61,11 @@ def active() -> "tuple[ModelVersion, Release]":
 
 
 def is_installed(model_version: ModelVersion) -> bool:
-    """Whether its files are there."""
-    return _release_of(model_version) is not None
+    """Whether its files are there and can be read."""
+    try:
+        return _release_of(model_version) is not None
+    except DetectorError:
+        return False
 
 
 def _release_of(row: ModelVersion | None) -> "Release | None":
