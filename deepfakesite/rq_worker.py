@@ -32,7 +32,8 @@ class AnalysisWorker(Worker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("worker_ttl", WORKER_TTL_S)
         kwargs.setdefault("job_monitoring_interval", WORKER_BUSY_INTERVAL_S)
-        super().__init__(*args, work_horse_killed_handler=self._give_back, **kwargs)
+        kwargs.setdefault("work_horse_killed_handler", self._give_back)
+        super().__init__(*args, **kwargs)
         self._told_to_stop = False
 
     def handle_warm_shutdown_request(self) -> None:
@@ -46,7 +47,7 @@ class AnalysisWorker(Worker):
         super().fork_work_horse(job, queue)
 
     def setup_work_horse_signals(self) -> None:
-        super().setup_work_horse_signals()
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         die_with_parent(self.pid or os.getppid(), signal.SIGKILL)
 
     def _give_back(self, job: Job, process_id: int | None, status: int | None, usage: object) -> None:

@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import skimage.data
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
@@ -28,7 +29,7 @@ TIME_BASE = Fraction(1, 90_000)
 @functools.cache
 def portrait() -> Picture:
     """The head of the public-domain portrait, 300 x 300; the face is about 110 px wide and in the middle."""
-    picture: Picture = np.ascontiguousarray(skimage.data.astronaut()[0:300, 75:375])
+    picture: Picture = np.ascontiguousarray(skimage.data.astronaut()[0:300, 75:375])  # type: ignore[no-untyped-call]
     return picture
 
 
@@ -54,7 +55,7 @@ def paste(canvas: Picture, picture: Picture, left: int, top: int) -> None:
 def face_scene(size: tuple[int, int] = SIZE, portrait_px: int = 300) -> Scene:
     """One face that sways slowly from side to side. The face itself is about a third of ``portrait_px`` wide."""
     width, height = size
-    head = cv2.resize(portrait(), (portrait_px, portrait_px), interpolation=cv2.INTER_AREA)
+    head = resized(portrait(), portrait_px)
 
     def at(time_s: float) -> Picture:
         canvas = background(size)
@@ -69,7 +70,7 @@ def face_scene(size: tuple[int, int] = SIZE, portrait_px: int = 300) -> Scene:
 def two_faces_scene(size: tuple[int, int] = SIZE, portrait_px: int = 260) -> Scene:
     """Two faces side by side, the right one mirrored and darker; they never overlap."""
     width, height = size
-    head = cv2.resize(portrait(), (portrait_px, portrait_px), interpolation=cv2.INTER_AREA)
+    head = resized(portrait(), portrait_px)
     other = np.ascontiguousarray((head[:, ::-1].astype(np.float32) * 0.8).astype(np.uint8))
 
     def at(time_s: float) -> Picture:
@@ -86,7 +87,7 @@ def two_faces_scene(size: tuple[int, int] = SIZE, portrait_px: int = 260) -> Sce
 def crossing_faces_scene(size: tuple[int, int] = SIZE, portrait_px: int = 220, duration_s: float = 4.0) -> Scene:
     """Two faces that change sides within ``duration_s``; the first passes in front of the second in the middle."""
     width, height = size
-    head = cv2.resize(portrait(), (portrait_px, portrait_px), interpolation=cv2.INTER_AREA)
+    head = resized(portrait(), portrait_px)
     other = np.ascontiguousarray((head[:, ::-1].astype(np.float32) * 0.8).astype(np.uint8))
 
     def at(time_s: float) -> Picture:
@@ -112,6 +113,10 @@ def empty_scene(size: tuple[int, int] = SIZE) -> Scene:
     return at
 
 
+def resized(picture: Picture, side: int) -> Picture:
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def even_times(duration_s: float, rate: float = RATE) -> list[float]:
     return [index / rate for index in range(round(duration_s * rate))]
 
@@ -124,6 +129,7 @@ def write_video(
     rate = round(1 / (times[1] - times[0])) if len(times) > 1 else RATE
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=rate)
+        assert isinstance(video, VideoStream)
         first = scene(times[0])
         video.width, video.height, video.pix_fmt = first.shape[1], first.shape[0], pixel_format
         if codec == "libx264":
@@ -284,4 +290,4 @@ def decoded(path: Path) -> Iterable[tuple[float, Picture]]:
     """Every frame of ``path`` as stored (rotation not applied), with its time: the oracle for the sampler."""
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield float(frame.time or 0.0), frame.to_ndarray(format="rgb24")
+            yield float(frame.time or 0.0), np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
