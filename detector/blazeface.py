@@ -46,7 +46,9 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
     """
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
-    small = cv2.resize(picture, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        picture, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+    )
     square = np.zeros((1, SIDE, SIDE, 3), np.float32)
     square[0, : small.shape[0], : small.shape[1]] = small / 127.5 - 1
     outputs = _compiled()(square)

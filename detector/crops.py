@@ -51,7 +51,7 @@ def place(landmarks: NDArray[np.float32], margin: float) -> Placement:
 
 
 def align(picture: NDArray[np.uint8], face: Face, size: int, margin: float) -> Crop:
-    """The (size, size, 3) crop of ``face`` from a (H, W, 3) uint8 RGB picture; outside the picture is edge-replicated."""
+    """The (size, size, 3) crop of ``face`` from a (H, W, 3) uint8 RGB picture; its edge is repeated outside."""
     placement = place(face.landmarks, margin)
     pixels = cut(picture, placement, size)
     return Crop(pixels, face_width(face.landmarks), sharpness(pixels))
@@ -88,12 +88,12 @@ def landmarks_in_crop(landmarks: NDArray[np.float32], placement: Placement, size
 
 
 def face_width(landmarks: NDArray[np.float32]) -> int:
-    """Width of the face in pixels: the longer extent of its landmarks, so that a turned head does not count as small."""
+    """Width of the face in pixels: the longer extent of its landmarks, since a turned head is not a small one."""
     return round(float(np.ptp(landmarks, axis=0).max()))
 
 
 def sharpness(pixels: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian of the inner face, the crop scaled to SHARPNESS_SIDE; about 10 is badly blurred."""
+    """Variance of the Laplacian of the inner face, the crop at SHARPNESS_SIDE; about 10 is badly blurred."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     grey = cv2.resize(grey, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
     edge = SHARPNESS_SIDE // 5

@@ -66,7 +66,9 @@ def encoding(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.float32]:
     size = len(pixels)
     edge = round(size * (1 - 1 / margin) / 2)
     location = (edge, size - edge, size - edge, edge)
-    found = face_recognition.face_encodings(np.ascontiguousarray(pixels), known_face_locations=[location], num_jitters=1)
+    found = face_recognition.face_encodings(
+        np.ascontiguousarray(pixels), known_face_locations=[location], num_jitters=1
+    )
     return np.asarray(found[0], np.float32)
 
 
@@ -156,9 +158,7 @@ def _close_up(
     return _scaled(picture[top:bottom, left:right], scale), scale, left, top
 
 
-def _location(
-    box: tuple[float, float, float, float], scale: float, left: int, top: int
-) -> tuple[int, int, int, int]:
+def _location(box: tuple[float, float, float, float], scale: float, left: int, top: int) -> tuple[int, int, int, int]:
     """``box`` inside its close-up, in face_recognition's order: top, right, bottom, left."""
     return (
         round((box[1] - top) * scale),
@@ -173,4 +173,6 @@ def _scaled(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         return np.ascontiguousarray(picture)
     size = max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale))
     smaller = scale < 1
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), np.uint8
+    )

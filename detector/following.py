@@ -1,7 +1,7 @@
 """Reads the sampled frames of a video, finds the faces in each, and follows every person through them.
 
-Training and serving both come this way, so a network is trained on crops made as those it will judge. Frames pass one at
-a time: what is kept of each is its faces' crops and, on request, a smaller JPEG to draw on.
+Training and serving both come this way, so a network is trained on crops made as those it will judge. Frames pass one
+at a time: what is kept of each is its faces' crops and, on request, a smaller JPEG to draw on.
 """
 
 import time
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import crops, faces, tracking
+from detector import crops, faces, jpeg, tracking
 from detector.tracking import Sighting
 from detector.video import StreamInfo, sample
 
@@ -100,5 +100,4 @@ def _kept(picture: NDArray[np.uint8], index: int, time_s: float, keep_width: int
     if scale < 1:
         size = keep_width, max(1, round(picture.shape[0] * scale))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    return Frame(index, time_s, encoded.tobytes(), scale)
+    return Frame(index, time_s, jpeg.encode(picture, quality=92), scale)

@@ -34,7 +34,7 @@ class Network:
     """A release's network, ready to judge. Not to be shared between threads or carried over a fork."""
 
     def __init__(self, release: Release, threads: int | None = None) -> None:
-        """Read and check the weights and compile the graph, about 2 s. Raises DetectorError(MODEL_MISSING or _DAMAGED)."""
+        """Read and check the weights, compile the graph: about 2 s. Raises DetectorError(MODEL_...)."""
         release.verify()
         self.release = release
         try:
@@ -42,7 +42,8 @@ class Network:
             graph = self._graph(release)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DetectorError(
-                ErrorCode.MODEL_DAMAGED, f"The weights of {release.name} {release.version} cannot be read; install Unmask again."
+                ErrorCode.MODEL_DAMAGED,
+                f"The weights of {release.name} {release.version} cannot be read; install Unmask again.",
             ) from error
         options = {"INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1, "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)

@@ -19,14 +19,11 @@ torchvision_schemas.declare_missing()
 
 from torchvision.models import resnext50_32x4d  # noqa: E402 -- needs the schemas first
 
-
-DEFAULT_SHAPE = NetworkShape(
-    backbone="resnext50_32x4d", feature_channels=2048, projected=256, hidden=256, dropout=0.4
-)
+DEFAULT_SHAPE = NetworkShape(backbone="resnext50_32x4d", feature_channels=2048, projected=256, hidden=256, dropout=0.4)
 
 
 def build_backbone(name: str) -> nn.Module:
-    """The backbone without pooling and classifier: (N, 3, S, S) -> (N, C, s, s). Raises ValueError for unknown names."""
+    """The backbone without pooling and classifier: (N, 3, S, S) -> (N, C, s, s). Raises ValueError otherwise."""
     if name != "resnext50_32x4d":
         raise ValueError(f"No backbone is called {name!r}; choose resnext50_32x4d.")
     whole = resnext50_32x4d(weights=None)
@@ -74,9 +71,9 @@ class Detector(nn.Module):
         batch, length = mask.shape
         features = self.features(x.flatten(0, 1))
         logits, maps = self.frame_maps(features)
-        pooled = features.mean(dim=(2, 3)).unflatten(0, (batch, length))
+        pooled = features.mean(dim=(2, 3)).view(batch, length, -1)
         track_logits = self.temporal_head(pooled, mask)
-        return Output(logits.view(batch, length), maps.unflatten(0, (batch, length)), track_logits)
+        return Output(logits.view(batch, length), maps.view(batch, length, *maps.shape[1:]), track_logits)
 
 
 class TemporalHead(nn.Module):

@@ -9,10 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from detector import drawing, heatmap, verdict
+from detector import drawing, heatmap, jpeg, verdict
 from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.inference import FrameOutput, Network
@@ -56,9 +55,9 @@ def analyze(
     """Examine the video at ``path`` and say what was found.
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
-    relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is asked
-    between frames and batches. ``sha256`` saves reading the file when it is known. Raises DetectorError with one of the
-    codes of ``video.probe``, or CANCELLED.
+    relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
+    asked between frames and batches. ``sha256`` saves reading the file when it is known. Raises DetectorError with one
+    of the codes of ``video.probe``, or CANCELLED.
     """
     settings = settings or Settings()
     job = _Job(network, settings, on_progress or _ignore, should_stop or _never)
@@ -95,7 +94,11 @@ class _Job:
     """One analysis: its stages, each timed and able to stop."""
 
     def __init__(
-        self, network: Network, settings: Settings, on_progress: Callable[[str, float], None], should_stop: Callable[[], bool]
+        self,
+        network: Network,
+        settings: Settings,
+        on_progress: Callable[[str, float], None],
+        should_stop: Callable[[], bool],
     ) -> None:
         self.network, self.settings = network, settings
         self.on_progress, self.should_stop = on_progress, should_stop
@@ -203,9 +206,9 @@ class _Job:
         for sample, seen, cam in zip(track.samples, sightings, output.maps, strict=True):
             crop = f"crop-{track.index:02}-{sample.frame_index:03}.jpg"
             map_name = f"heatmap-{track.index:02}-{sample.frame_index:03}.jpg"
-            (out_dir / crop).write_bytes(drawing.encode_jpeg(seen.crop.pixels, quality=92))
+            (out_dir / crop).write_bytes(jpeg.encode(seen.crop.pixels, quality=92))
             overlaid = drawing.overlay(seen.crop.pixels, heatmap.contributions(cam, bias, calibration))
-            (out_dir / map_name).write_bytes(drawing.encode_jpeg(overlaid))
+            (out_dir / map_name).write_bytes(jpeg.encode(overlaid, quality=85))
             samples.append(replace(sample, crop=crop, heatmap=map_name))
         return replace(track, samples=tuple(samples))
 
@@ -213,7 +216,7 @@ class _Job:
 def _draw_frame(out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
     if frame.jpeg is None:
         raise ValueError("The frame was not kept.")
-    picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    picture = jpeg.decode(frame.jpeg)
     faces = []
     for track in tracks:
         for sample in track.samples:
@@ -222,7 +225,7 @@ def _draw_frame(out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> Sampled
                 box, label = (x0, y0, x1, y1), str(track.index + 1)
                 faces.append(drawing.DrawnFace(box, track.verdict, sample.probability_fake, label))
     name = f"frame-{frame.index:03}.jpg"
-    (out_dir / name).write_bytes(drawing.encode_jpeg(drawing.annotate(np.asarray(picture, np.uint8), faces)))
+    (out_dir / name).write_bytes(jpeg.encode(drawing.annotate(picture, faces), quality=85))
     return SampledFrame(frame.index, frame.time_s, name)
 
 

@@ -78,7 +78,7 @@ class Release:
         return measured
 
     def verify(self) -> None:
-        """Compare every file with SHA256SUMS; raises DetectorError(MODEL_MISSING or MODEL_DAMAGED). Reads all weights."""
+        """Compare every file with SHA256SUMS; raises DetectorError(MODEL_MISSING or MODEL_DAMAGED)."""
         for name, expected in _checksums(self.folder).items():
             path = self.folder / name
             if not path.is_file():

@@ -1,8 +1,9 @@
 """What an analysis says, as frozen dataclasses that go to JSON and back; the detector's stable, versioned contract.
 
 Label 1 means fake everywhere: ``probability_fake`` is the calibrated probability of it, between 0 and 1.
-Boxes are (x0, y0, x1, y1) in pixels of the upright frame; times are seconds from the start of the video, taken from pts.
-Pictures are named by their path relative to the folder that ``pipeline.analyze`` was given, or None where none was.
+Boxes are (x0, y0, x1, y1) in pixels of the upright frame; times are seconds from the start of the video, taken from
+pts. Pictures are named by their path relative to the folder that ``pipeline.analyze`` was given, or None where none
+was.
 """
 
 import dataclasses
@@ -121,7 +122,8 @@ class Report:
     def from_json(cls, value: dict[str, Any]) -> "Report":
         """The report that ``to_json`` made; raises ValueError when it has another schema version or shape."""
         if value.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"The report has schema version {value.get('schema_version')!r}; this is {SCHEMA_VERSION}.")
+            found = value.get("schema_version")
+            raise ValueError(f"The report has schema version {found!r}; this is {SCHEMA_VERSION}.")
         return typing.cast("Report", _build(cls, value))
 
 

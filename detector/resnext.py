@@ -22,8 +22,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 def build(weights: Weights, size: int) -> openvino.Model:
     """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s).
 
-    weights: names of model.Detector's state dict to float32 arrays. The map is the frame head applied at every place, so
-    its mean plus the head's bias is the frame's logit.
+    weights: names of model.Detector's state dict to float32 arrays. The map is the frame head applied at every place,
+    so its mean plus the head's bias is the frame's logit.
     """
     picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
     x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))

@@ -30,6 +30,6 @@ def _load_library() -> None:
     for folder in (found.submodule_search_locations or []) if found else []:
         for library in Path(folder).glob("_C*.so"):
             try:
-                torch.ops.load_library(library)
+                torch.ops.load_library(library)  # type: ignore[no-untyped-call]
             except OSError:
                 return

@@ -1,8 +1,9 @@
 """Follows every face through the sampled frames and joins what belongs to one person.
 
-Between neighbouring frames of one shot, boxes that overlap are linked (the assignment of SORT, Bewley et al., ICIP 2016,
-without its motion model: samples lie too far apart for one). A cut ends every link, since another person may then be in
-the same place. The pieces are joined across cuts by face_recognition's encodings, never two that share a frame.
+Between neighbouring frames of one shot, boxes that overlap are linked (the assignment of SORT, Bewley et al., ICIP
+2016, without its motion model: samples lie too far apart for one). A cut ends every link, since another person may
+then be in the same place. The pieces are joined across cuts by face_recognition's encodings, never two that share a
+frame.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,13 +15,13 @@ def frame_probability(logit: float, calibration: Calibration) -> float:
 
 
 def track_probability(temporal_logit: float, frame_logits: Sequence[float], calibration: Calibration) -> float:
-    """Calibrated probability that one person is fake: the temporal head's logit and the frames' mean logit count alike."""
+    """Calibrated probability that one person is fake, from ``track_score``."""
     joint = track_score(temporal_logit, frame_logits)
     return sigmoid(calibration.track_scale * joint + calibration.track_offset)
 
 
 def track_score(temporal_logit: float, frame_logits: Sequence[float]) -> float:
-    """The uncalibrated logit that ``track_probability`` calibrates."""
+    """The mean of the temporal head's logit and the frames' mean logit, uncalibrated."""
     return (temporal_logit + float(np.mean(frame_logits))) / 2
 
 
@@ -67,8 +67,8 @@ def video_verdict(tracks: Sequence[Track]) -> tuple[Verdict, float | None, tuple
     """Verdict, probability and reasons of the whole video.
 
     NO_FACE without people; FAKE when a person is FAKE; REAL when every judged person is REAL and the person seen most
-    was judged; else INCONCLUSIVE with the reasons of the people who leave it open. The probability is that of the person
-    most likely to be fake.
+    was judged; else INCONCLUSIVE with the reasons of the people who leave it open. The probability is that of the
+    person most likely to be fake.
     """
     if not tracks:
         return Verdict.NO_FACE, None, ()
@@ -80,7 +80,11 @@ def video_verdict(tracks: Sequence[Track]) -> tuple[Verdict, float | None, tuple
     if tracks[0].probability_fake is not None and verdicts == {Verdict.REAL}:
         return Verdict.REAL, highest, ()
     open_ones = [track for track in tracks if track.verdict is Verdict.INCONCLUSIVE]
-    return Verdict.INCONCLUSIVE, highest, tuple(dict.fromkeys(reason for track in open_ones for reason in track.reasons))
+    return (
+        Verdict.INCONCLUSIVE,
+        highest,
+        tuple(dict.fromkeys(reason for track in open_ones for reason in track.reasons)),
+    )
 
 
 def sigmoid(x: float) -> float:

@@ -147,7 +147,8 @@ def _video_stream(container: InputContainer) -> VideoStream:
             stream.thread_type = "AUTO"
             return stream
     raise DetectorError(
-        ErrorCode.NO_VIDEO_STREAM, "The file holds no moving picture, only sound or data; choose a file with video in it."
+        ErrorCode.NO_VIDEO_STREAM,
+        "The file holds no moving picture, only sound or data; choose a file with video in it.",
     )
 
 
@@ -164,14 +165,15 @@ def _check_duration(duration_s: float, limits: Limits) -> None:
     if duration_s > limits.max_duration_s:
         raise DetectorError(
             ErrorCode.TOO_LONG,
-            f"The video lasts {duration_s / 60:.0f} minutes, longer than the {limits.max_duration_s / 60:.0f} allowed here; "
-            "cut out the part that matters.",
+            f"The video lasts {duration_s / 60:.0f} minutes, longer than the {limits.max_duration_s / 60:.0f} "
+            "allowed here; cut out the part that matters.",
         )
 
 
 def _unreadable() -> DetectorError:
     return DetectorError(
-        ErrorCode.UNREADABLE, "No picture of the video can be decoded; it is damaged. Get another copy or convert it to MP4."
+        ErrorCode.UNREADABLE,
+        "No picture of the video can be decoded; it is damaged. Get another copy or convert it to MP4.",
     )
 
 

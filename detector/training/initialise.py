@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detector.model import build_backbone
-from detector.training.keras_resnet50 import KerasResNet50
+from detector.training.keras_resnet50 import Bottleneck, KerasResNet50
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -64,19 +65,27 @@ def blocks_of(backbone: nn.Module) -> list[nn.Module]:
 @torch.no_grad()
 def _copy_what_fits(teacher: KerasResNet50, student: nn.Module) -> None:
     """Stem and shortcuts; the biases of the teacher's convolutions move into the running means."""
-    stem = student.get_submodule("conv1"), student.get_submodule("bn1")
-    pairs = [((teacher.stem[0], teacher.stem[1]), stem)]
-    for theirs, ours in zip(teacher.blocks, blocks_of(student), strict=True):
-        if theirs.downsample is not None:
-            shortcut = ours.get_submodule("downsample")
-            pairs.append(((theirs.downsample[0], theirs.downsample[1]), (shortcut[0], shortcut[1])))  # type: ignore[index]
-    for (from_convolution, from_norm), (to_convolution, to_norm) in pairs:
-        to_convolution.weight.copy_(from_convolution.weight)
-        scale = ((to_norm.eps + from_norm.running_var) / (from_norm.eps + from_norm.running_var)).sqrt()
-        to_norm.weight.copy_(from_norm.weight * scale)
-        to_norm.bias.copy_(from_norm.bias)
-        to_norm.running_var.copy_(from_norm.running_var)
-        to_norm.running_mean.copy_(from_norm.running_mean - from_convolution.bias)
+    shortcuts = [
+        (theirs.downsample, ours.get_submodule("downsample"))
+        for theirs, ours in zip(teacher.blocks, blocks_of(student), strict=True)
+        if isinstance(theirs, Bottleneck) and theirs.downsample is not None
+    ]
+    stem = nn.Sequential(student.get_submodule("conv1"), student.get_submodule("bn1"))
+    for theirs, ours in [(teacher.stem, stem), *shortcuts]:
+        given, given_norm = _convolution_and_norm(theirs)
+        taken, taken_norm = _convolution_and_norm(ours)
+        taken.weight.copy_(given.weight)
+        scale = ((taken_norm.eps + given_norm.running_var) / (given_norm.eps + given_norm.running_var)).sqrt()
+        taken_norm.weight.copy_(given_norm.weight * scale)
+        taken_norm.bias.copy_(given_norm.bias)
+        taken_norm.running_var.copy_(given_norm.running_var)
+        taken_norm.running_mean.copy_(given_norm.running_mean - given.bias)
+
+
+def _convolution_and_norm(pair: nn.Module) -> tuple[Any, Any]:
+    """The first two children; typed loosely, as torch types the attributes of a module."""
+    first, second = list(pair.children())[:2]
+    return first, second
 
 
 def _batches(pictures: NDArray[np.uint8], plan: Plan) -> Iterator[Tensor]:
@@ -107,7 +116,9 @@ def _train_blocks(
         if shortcut is not None:  # copied, and kept as it is
             shortcut.requires_grad_(False).eval()
     weights = [weight for weight in student.parameters() if weight.requires_grad]
-    clock = _Clock(torch.optim.AdamW(weights, lr=plan.block_rate, weight_decay=1e-4), plan.block_rate, plan.block_seconds)
+    clock = _Clock(
+        torch.optim.AdamW(weights, lr=plan.block_rate, weight_decay=1e-4), plan.block_rate, plan.block_seconds
+    )
     while clock.tick():
         x = next(batches)
         errors = []
@@ -130,7 +141,9 @@ def _train_jointly(
 ) -> None:
     student.requires_grad_(True).train()
     clock = _Clock(
-        torch.optim.AdamW(student.parameters(), lr=plan.joint_rate, weight_decay=1e-4), plan.joint_rate, plan.joint_seconds
+        torch.optim.AdamW(student.parameters(), lr=plan.joint_rate, weight_decay=1e-4),
+        plan.joint_rate,
+        plan.joint_seconds,
     )
     ends = [2, 6, 12, 15]  # the last block of every stage
     while clock.tick():
@@ -142,7 +155,12 @@ def _train_jointly(
                     y = block(y)
                     if index in ends:
                         wanted.append(y)
-            given, seen = student.get_submodule("maxpool")(student.get_submodule("relu")(student.get_submodule("bn1")(student.get_submodule("conv1")(x)))), []
+            given, seen = (
+                student.get_submodule("maxpool")(
+                    student.get_submodule("relu")(student.get_submodule("bn1")(student.get_submodule("conv1")(x)))
+                ),
+                [],
+            )
             for index, block in enumerate(blocks_of(student)):
                 given = block(given)
                 if index in ends:

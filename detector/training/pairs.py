@@ -1,8 +1,8 @@
 """Draws training batches: pairs of one genuine and one fake crop that share their source and their degradation.
 
-Half of the pairs are self-blended from a genuine crop; the others take a fake clip and a genuine clip of the same source
-where there is one, else of the same data set. Sources are drawn, not clips, since many clips come from few sources.
-Batch ``k`` depends on the seed and ``k`` alone, so training resumes at any step.
+Half of the pairs are self-blended from a genuine crop; the others take a fake clip and a genuine clip of the same
+source where there is one, else of the same data set. Sources are drawn, not clips, since many clips come from few
+sources. Batch ``k`` depends on the seed and ``k`` alone, so training resumes at any step.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ class Mixture:
 
 
 class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless batches from ``first_step`` on: uint8 crops (2 * pairs, 3, S, S) RGB and labels (2 * pairs,), 1 for fake."""
+    """Endless batches from ``first_step``: uint8 RGB crops (2 * pairs, 3, S, S), labels (2 * pairs,), 1 for fake."""
 
     def __init__(
         self, videos: Pack, photographs: Pack, shape: CropShape, mixture: Mixture, seed: int, first_step: int
@@ -70,8 +70,8 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         pack = self.packs[int(from_photograph)]
         index = clip.first + int(random.integers(clip.count))
         picture = pack.crop(index)
-        fake = self_blend(picture, pack.landmarks[index], random)
-        return self._degraded([(picture, pack.margin), (fake, pack.margin)], random)
+        pair = self_blend(picture, pack.landmarks[index], random)
+        return self._degraded([(one, pack.margin) for one in pair], random)
 
     def _given(self, random: Generator) -> list[NDArray[np.uint8]]:
         fake = _draw(self.fake, random)
@@ -113,4 +113,6 @@ def loader(batches: PairBatches, workers: int) -> Any:
     """A loader that prepares batches in ``workers`` processes (0: in this one)."""
     if workers > 1:
         raise ValueError("One worker at most: batches are numbered within one process.")
-    return torch.utils.data.DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    return torch.utils.data.DataLoader(
+        batches, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+    )

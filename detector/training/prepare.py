@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -29,10 +30,11 @@ class Plan:
 
 
 def prepare(manifest: Path, split: str | None, plan: Plan, target: Path) -> tuple[int, int]:
-    """Write the pack of ``manifest`` (columns file, label, dataset, source, method; or file, set, person of photographs).
+    """Write the pack of ``manifest`` (columns file, label, dataset, source, method; or file, set, person of
+    photographs).
 
-    Only rows of ``split`` are taken when it is given. Of each video the person seen most is taken. Returns the numbers of
-    clips read and of crops written; videos that cannot be read are named on stderr and left out.
+    Only rows of ``split`` are taken when it is given. Of each video the person seen most is taken. Returns the numbers
+    of clips read and of crops written; videos that cannot be read are named on stderr and left out.
     """
     with manifest.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if split is None or row["split"] == split]
@@ -50,7 +52,7 @@ def _clip(row: dict[str, str]) -> Clip:
     return Clip(row["file"], 0, row["set"], row["person"], "")
 
 
-def _with_progress(made, total):  # type: ignore[no-untyped-def]
+def _with_progress(made: Iterable[tuple[Clip, list[CropRow]]], total: int) -> Iterator[tuple[Clip, list[CropRow]]]:
     for index, item in enumerate(made, 1):
         if index % 50 == 0 or index == total:
             print(f"prepare: {index} of {total}", file=sys.stderr, flush=True)

@@ -14,12 +14,18 @@ from detector.release import CARD, CHECKSUMS, CONFIG, METRICS, WEIGHTS, Calibrat
 
 
 def write_release(
-    folder: Path, name: str, version: str, model: Detector, crop: CropShape, calibration: Calibration, decision: Decision
+    folder: Path,
+    name: str,
+    version: str,
+    model: Detector,
+    crop: CropShape,
+    calibration: Calibration,
+    decision: Decision,
 ) -> None:
     """Write weights and configuration to ``folder`` (made where missing), then its checksums.
 
-    Matrices and kernels are stored in half precision; vectors (normalisation, biases) stay single, since variances can be
-    smaller than half precision holds.
+    Matrices and kernels are stored in half precision; vectors (normalisation, biases) stay single, since variances can
+    be smaller than half precision holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}

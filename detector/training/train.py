@@ -63,6 +63,15 @@ def train(videos: Pack, photographs: Pack, validation: Pack, initial: Path | Non
     run.save()
 
 
+def load_averaged(folder: Path, device: torch.device) -> Detector:
+    """The averaged weights of the run in ``folder``, in evaluation mode. Raises OSError when there is no checkpoint."""
+    state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
+    model: Detector = Detector().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.load_state_dict(state["averaged"])
+    model.eval()
+    return model
+
+
 @torch.no_grad()
 def validate(model: Detector, pack: Pack, device: torch.device, per_clip: int = 6) -> dict[str, Any]:
     """Overall and matched AUC of the mean frame logit over ``per_clip`` crops of every clip of ``pack``."""
@@ -74,7 +83,11 @@ def validate(model: Detector, pack: Pack, device: torch.device, per_clip: int = 
         for name in np.unique(sets)
         if len(set(labels[sets == name])) == 2
     }
-    return {"auc": round(auc(labels, scores), 4), "matched_auc": round(float(np.mean(list(by_set.values()))), 4), "by_set": by_set}
+    return {
+        "auc": round(auc(labels, scores), 4),
+        "matched_auc": round(float(np.mean(list(by_set.values()))), 4),
+        "by_set": by_set,
+    }
 
 
 @torch.no_grad()
@@ -85,7 +98,9 @@ def clip_scores(model: Detector, pack: Pack, device: torch.device, per_clip: int
     for clip in pack.clips:
         chosen = np.unique(np.linspace(0, clip.count - 1, per_clip).round().astype(int)) + clip.first
         crops = np.stack([pack.crop(int(index)) for index in chosen]).transpose(0, 3, 1, 2)
-        x = normalised(torch.from_numpy(np.ascontiguousarray(crops)).to(device)).contiguous(memory_format=torch.channels_last)
+        x = normalised(torch.from_numpy(np.ascontiguousarray(crops)).to(device)).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(device.type, torch.bfloat16):
             features = model.features(x)
         scores.append(float(model.frame_maps(features.float())[0].mean()))
@@ -100,7 +115,10 @@ class _Run:
         self.model = Detector().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         heads = [*self.model.frame_head.parameters()]
         self.optimiser = torch.optim.AdamW(
-            [{"params": self.model.backbone.parameters(), "peak": plan.rate}, {"params": heads, "peak": plan.head_rate}],
+            [
+                {"params": self.model.backbone.parameters(), "peak": plan.rate},
+                {"params": heads, "peak": plan.head_rate},
+            ],
             lr=plan.rate,
             weight_decay=plan.weight_decay,
         )
@@ -164,7 +182,11 @@ class _Run:
 
     def log(self, values: dict[str, Any]) -> None:
         pictures = self.step * 2 * Mixture().pairs
-        line = {"step": self.step, "spent_s": round(self.spent_s), "pictures_per_s": round(pictures / max(1.0, self.spent_s), 1)}
+        line = {
+            "step": self.step,
+            "spent_s": round(self.spent_s),
+            "pictures_per_s": round(pictures / max(1.0, self.spent_s), 1),
+        }
         text = json.dumps({**line, **values})
         print(text, flush=True)
         with (self.folder / "log.jsonl").open("a") as log:

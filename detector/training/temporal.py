@@ -1,0 +1,146 @@
+"""Trains the temporal head on features of whole tracks; the backbone stays as ``train`` left it.
+
+Features are computed once for several versions of every clip (plain, degraded, and self-blended from genuine ones, with
+one blend for the whole clip or another in each frame, as real swaps flicker) and kept in memory.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from detector.following import CropShape
+from detector.model import Detector
+from detector.training.degrade import Chain
+from detector.training.fakes import self_blend
+from detector.training.packs import Clip, Pack
+from detector.training.pairs import normalised
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training of the temporal head."""
+
+    versions: int = 2  # degraded versions of every clip beside the plain one
+    steps: int = 600
+    batch: int = 48
+    rate: float = 1e-3
+    weight_decay: float = 0.05
+    shortest: int = 5  # frames of the sequences drawn
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The pooled features of one version of a clip, in order of time."""
+
+    features: Tensor  # (T, C)
+    label: int
+    source: str
+
+
+def train_temporal(
+    model: Detector, videos: Pack, shape: CropShape, plan: Plan, device: torch.device
+) -> list[dict[str, Any]]:
+    """Train ``model.temporal_head`` in place and return the log."""
+    torch.manual_seed(plan.seed)
+    random = np.random.default_rng(plan.seed)
+    by_source = _by_label_and_source(sequences(model, videos, shape, plan, random, device))
+    head = model.temporal_head.to(device).train()
+    optimiser = torch.optim.AdamW(head.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, plan.steps)
+    log, losses = [], []
+    for step in range(1, plan.steps + 1):
+        chosen = [_draw(by_source[index % 2], random) for index in range(plan.batch)]
+        pooled, mask = _padded([_part(one.features, plan.shortest, random) for one in chosen])
+        labels = torch.tensor([one.label for one in chosen], device=device)
+        noise = 1 + 0.1 * torch.randn_like(pooled)
+        loss = functional.cross_entropy(
+            head(pooled.to(device) * noise.to(device), mask.to(device)), labels, label_smoothing=0.1
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+        if step % 100 == 0:
+            log.append({"temporal_step": step, "loss": round(float(np.mean(losses[-100:])), 4)})
+            print(log[-1], flush=True)
+    head.eval()
+    return log
+
+
+@torch.no_grad()
+def sequences(
+    model: Detector, videos: Pack, shape: CropShape, plan: Plan, random: Generator, device: torch.device
+) -> list[Sequence]:
+    """Every version of every clip."""
+    model.eval()
+    found = []
+    for index, clip in enumerate(videos.clips):
+        found.append(
+            _sequence(model, _version(videos, clip, shape, Chain.draw(random, 0.0), None), clip.label, clip, device)
+        )
+        for _ in range(plan.versions):
+            chain = Chain.draw(random)
+            blend = random.spawn(1)[0] if clip.label == 0 and random.random() < 0.5 else None
+            version = _version(videos, clip, shape, chain, blend)
+            found.append(_sequence(model, version, 1 if blend else clip.label, clip, device))
+        if (index + 1) % 100 == 0:
+            print(f"features of {index + 1} of {len(videos.clips)} clips", flush=True)
+    return found
+
+
+def _version(videos: Pack, clip: Clip, shape: CropShape, chain: Chain, blend: Generator | None) -> NDArray[np.uint8]:
+    """(T, S, S, 3) crops of one version."""
+    flickers = blend is not None and blend.random() < 0.5
+    seed = int(blend.integers(2**31)) if blend is not None else 0
+    crops = []
+    for offset in range(clip.count):
+        index = clip.first + offset
+        picture = videos.crop(index)
+        if blend is not None:
+            _, picture = self_blend(picture, videos.landmarks[index], np.random.default_rng(seed + offset * flickers))
+        crops.append(chain.apply(picture, videos.margin, shape.size, shape.margin))
+    return np.stack(crops)
+
+
+def _sequence(model: Detector, crops: NDArray[np.uint8], label: int, clip: Clip, device: torch.device) -> Sequence:
+    x = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        features = model.features(normalised(x).contiguous(memory_format=torch.channels_last))
+    return Sequence(features.float().mean(dim=(2, 3)).cpu(), label, clip.source)
+
+
+def _by_label_and_source(found: list[Sequence]) -> tuple[dict[str, list[Sequence]], dict[str, list[Sequence]]]:
+    by_label: tuple[dict[str, list[Sequence]], dict[str, list[Sequence]]] = {}, {}
+    for one in found:
+        by_label[one.label].setdefault(one.source, []).append(one)
+    return by_label
+
+
+def _draw(by_source: dict[str, list[Sequence]], random: Generator) -> Sequence:
+    sources = list(by_source)
+    of_source = by_source[sources[int(random.integers(len(sources)))]]
+    return of_source[int(random.integers(len(of_source)))]
+
+
+def _part(features: Tensor, shortest: int, random: Generator) -> Tensor:
+    """A stretch of random length, at times of every second frame."""
+    stride = 2 if len(features) >= 2 * shortest and random.random() < 0.3 else 1
+    features = features[int(random.integers(stride)) :: stride]
+    length = int(random.integers(min(shortest, len(features)), len(features) + 1))
+    start = int(random.integers(len(features) - length + 1))
+    return features[start : start + length]
+
+
+def _padded(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
+    longest = max(map(len, parts))
+    pooled = torch.stack([functional.pad(part, (0, 0, 0, longest - len(part))) for part in parts])
+    mask = torch.tensor([[index < len(part) for index in range(longest)] for part in parts])
+    return pooled, mask
