@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -54,5 +55,5 @@ class BodyLimitMiddleware:
 def _content_length(request: HttpRequest) -> int:
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        return 0
+    except ValueError as error:
+        raise BadRequest("The Content-Length is not a number.") from error

@@ -1,0 +1,144 @@
+"""What people see when something goes wrong: each page says what to do, and the last one needs nothing to work."""
+
+import logging
+
+import pytest
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from pytest_django import Settings
+
+from deepfakesite import views
+from tests.analysis.builders import PASSWORD, make_user
+
+
+@pytest.mark.django_db
+def test_unknown_addresses_have_a_page_of_their_own(client: Client) -> None:
+    response = client.get("/nowhere/")
+
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_people_without_rights_are_told_so(client: Client) -> None:
+    client.force_login(make_user())
+
+    response = client.get(reverse("admin:login"))
+
+    assert response.status_code == 403
+    assert "This page is for administrators." in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_form_without_its_token_changes_nothing_and_says_why() -> None:
+    person = make_user(display_name="before")
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person)
+
+    response = client.post(reverse("profile"), {"display_name": "after"})
+    person.refresh_from_db()
+
+    assert response.status_code == 403
+    assert "The form was too old" in response.content.decode()
+    assert person.display_name == "before"
+
+
+@pytest.mark.django_db
+def test_an_invented_host_is_refused(client: Client) -> None:
+    response = client.get("/", headers={"host": "evil.example"})
+
+    assert response.status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_failure_has_its_page_and_its_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(views, "_release_in_use", broken)
+    client = Client(raise_request_exception=False)
+
+    with caplog.at_level(logging.ERROR, logger="django.request"):
+        response = client.get(reverse("about"))
+
+    assert response.status_code == 500
+    assert "Something broke" in response.content.decode()
+    assert "broken on purpose" not in response.content.decode()
+    assert "broken on purpose" in caplog.text
+
+
+def test_the_failure_page_needs_no_database_and_no_manifest(settings: Settings) -> None:
+    """Without the django_db mark a query would raise; the manifest storage raises for files nobody collected."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+    settings.STATIC_ROOT = "/nonexistent"
+    assert not connection.in_atomic_block
+
+    response = views.server_error(RequestFactory().get("/"))
+
+    assert response.status_code == 500
+    assert '<link rel="stylesheet" href="/static/css/site.css">' in response.content.decode()
+
+
+class TestBodyLimit:
+    """Bodies are refused by their announced length, before anything reads them."""
+
+    pytestmark = pytest.mark.django_db
+
+    def test_a_form_may_not_carry_a_video(self, client: Client, settings: Settings) -> None:
+        settings.MAX_FORM_BYTES = 100
+        client.force_login(make_user())
+
+        response = client.post(reverse("profile"), {"display_name": "x" * 200})
+
+        assert response.status_code == 413
+        assert "That is too large" in response.content.decode()
+        assert response.headers["Connection"] == "close"
+
+    def test_an_upload_may_be_as_large_as_the_limit(self, client: Client, settings: Settings) -> None:
+        settings.MAX_FORM_BYTES = 100
+        client.force_login(make_user())
+
+        response = client.post(reverse("analysis:new"), {"frames": "x" * 200})
+
+        assert response.status_code != 413
+
+    def test_an_upload_may_not_be_larger(self, client: Client) -> None:
+        client.force_login(make_user())
+
+        response = client.generic(
+            "POST", reverse("analysis:new"), b"", "multipart/form-data; boundary=x", CONTENT_LENGTH=str(3 * 1024**3)
+        )
+
+        assert response.status_code == 413
+        assert "A video may have up to 2.0\xa0GB." in response.content.decode()
+
+    def test_strangers_are_sent_to_the_log_in_before_their_body_is_read(self) -> None:
+        """The CSRF check would read all of it to find the token."""
+        client = Client(enforce_csrf_checks=True)
+
+        response = client.generic(
+            "POST", reverse("analysis:new"), b"", "multipart/form-data; boundary=x", CONTENT_LENGTH=str(1024**3)
+        )
+
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith(reverse("account_login"))
+
+    def test_a_length_that_is_no_number_makes_no_sense(self) -> None:
+        client = Client()
+
+        response = client.generic(
+            "POST",
+            reverse("account_login"),
+            f"login=a@example.org&password={PASSWORD}".encode(),
+            "application/x-www-form-urlencoded",
+            CONTENT_LENGTH="many",
+        )
+
+        assert response.status_code == 400
+        assert "This request makes no sense" in response.content.decode()

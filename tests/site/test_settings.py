@@ -1,0 +1,171 @@
+"""Settings: what is written down, what is made on the first start, and what the environment changes."""
+
+import ast
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from deepfakesite import secret_key
+
+BASE_DIR = Path(site.BASE_DIR)
+
+
+def variables_read() -> set[str]:
+    """The first argument of every env.xyz("…") in settings.py."""
+    tree = ast.parse((BASE_DIR / "deepfakesite/settings.py").read_text(encoding="utf-8"))
+    return {
+        call.args[0].value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "env"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+def settings_with(folder: Path, **environment: str) -> dict[str, Any]:
+    """A few settings as another process reads them from this environment."""
+    script = (
+        "import json; from deepfakesite import settings as s; print(json.dumps({"
+        "'media': str(s.MEDIA_ROOT), 'database': str(s.DATABASES['default']['NAME']), 'redis': s.REDIS_URL,"
+        "'debug': s.DEBUG, 'secure': s.SESSION_COOKIE_SECURE, 'bytes': s.UNMASK.max_upload_bytes,"
+        "'key': s.SECRET_KEY, 'proxy': s.SECURE_PROXY_SSL_HEADER}))"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in variables_read()}
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=BASE_DIR,
+        env={**clean, "DATA_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    values: dict[str, Any] = json.loads(result.stdout)
+    return values
+
+
+def test_every_variable_is_in_the_example() -> None:
+    example = (BASE_DIR / ".env.example").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
+
+    assert variables_read() - documented == set()
+
+
+def test_one_folder_holds_everything_that_changes(tmp_path: Path) -> None:
+    found = settings_with(tmp_path)
+
+    assert found["media"] == str(tmp_path / "media")
+    assert found["database"] == str(tmp_path / "unmask.sqlite3")
+    assert found["redis"] == f"unix://{tmp_path}/valkey.sock"
+    assert (tmp_path / "secret_key").read_text(encoding="ascii") == found["key"]
+
+
+def test_defaults_are_for_production(tmp_path: Path) -> None:
+    found = settings_with(tmp_path)
+
+    assert found["debug"] is False
+    assert found["secure"] is False
+    assert found["proxy"] is None
+    assert found["bytes"] == 2 * 1024**3
+
+
+def test_the_environment_changes_them(tmp_path: Path) -> None:
+    found = settings_with(tmp_path, HTTPS="on", TRUSTED_PROXY_COUNT="1", MAX_UPLOAD_BYTES="1000")
+
+    assert found["secure"] is True
+    assert found["proxy"] == ["HTTP_X_FORWARDED_PROTO", "https"]
+    assert found["bytes"] == 1000
+
+
+class TestSecretKey:
+    def test_is_made_once_and_only_its_owner_reads_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "deep" / "secret_key"
+
+        key = secret_key.load_or_make(path)
+
+        assert len(key) >= 50
+        assert secret_key.load_or_make(path) == key
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_is_the_same_for_all_who_start_at_once(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret_key"
+
+        with ThreadPoolExecutor(8) as pool:
+            keys = set(pool.map(lambda _: secret_key.load_or_make(path), range(32)))
+
+        assert len(keys) == 1
+
+    def test_is_refused_when_it_is_too_short(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret_key"
+        path.write_text("short", encoding="ascii")
+
+        with pytest.raises(RuntimeError, match="Delete the file to have a new one made"):
+            secret_key.load_or_make(path)
+
+
+OPEN = {
+    "home",
+    "about",
+    "healthz",
+    "favicon",
+    "account_login",
+    "account_signup",
+    "account_logout",
+    "account_inactive",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key_done",
+    "account_email_verification_sent",
+}
+ARGUMENTS: dict[str, Any] = {"pk": 1, "queue_index": 0, "job_id": "x", "index": 0, "track": 0, "frame_index": 0}
+
+
+def named_pages() -> list[str]:
+    """Our own and allauth's pages by name; the admin and the queue's pages have a gate of their own."""
+
+    def walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
+        names: list[str] = []
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):
+                names += [prefix + pattern.name] if pattern.name else []
+            elif pattern.namespace not in {"admin", "django_rq"}:
+                names += walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else prefix)
+        return names
+
+    return sorted(name for name in walk(get_resolver().url_patterns) if not get_arguments(name))
+
+
+def get_arguments(name: str) -> bool:
+    """Whether the page's address has parts to fill in; those of analyses are tested with analyses."""
+    namespace, _, rest = name.rpartition(":")
+    resolver = get_resolver()
+    reversed_by = resolver.namespace_dict[namespace][1].reverse_dict if namespace else resolver.reverse_dict
+    return bool(reversed_by.getlist(rest)[0][0][0][1])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", named_pages())
+def test_strangers_reach_only_the_open_pages(client: Client, name: str) -> None:
+    response = client.get(reverse(name))
+
+    if name in OPEN:
+        assert response.status_code in {200, 301, 302, 503}
+        assert not response.headers.get("Location", "").startswith(reverse("account_login") + "?next=")
+    else:
+        assert response.status_code in {302, 404, 405}
+        assert "Location" not in response.headers or response.headers["Location"].startswith(reverse("account_login"))
