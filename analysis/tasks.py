@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import django_rq
 from django.conf import settings
 from django.db import close_old_connections
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
@@ -164,7 +166,10 @@ def _network(release: "Release") -> "Network":
 
 
 def _queue() -> Any:
-    return django_rq.get_queue(_QUEUE, commit_mode="auto", serializer=JSONSerializer)
+    """The queue, whose server answers at once or counts as down: somebody waits for the page."""
+    connection = django_rq.get_connection(_QUEUE)
+    connection.set_retry(Retry(NoBackoff(), retries=1))
+    return django_rq.get_queue(_QUEUE, commit_mode="auto", serializer=JSONSerializer, connection=connection)
 
 
 def _without_job() -> list[Analysis]:

@@ -1,0 +1,46 @@
+"""A real worker with a detector that takes its time, for the test that kills it.
+
+It is started with the environment of an installation of its own. With ``quick`` as its argument it reconciles first,
+the detector is done at once, and the worker ends when the queue is empty.
+"""
+
+import sys
+import time
+from typing import Any
+
+import django
+
+
+def main() -> None:
+    django.setup()
+    from django.core.management import call_command
+
+    from analysis import model_versions, tasks
+    from analysis.models import ModelVersion
+    from deepfakesite import rq_worker
+    from tests.analysis.builders import make_report
+    from tests.analysis.stand_in import write_pictures
+
+    quick = "quick" in sys.argv
+
+    def detect(path: Any, release: Any, frames: int, pictures: Any, lease: Any) -> Any:
+        for step in range(1 if quick else 600):
+            lease.on_progress("faces", step / 600)
+            time.sleep(0 if quick else 0.1)
+        report = make_report(sha256=tasks.Analysis.objects.get().video.sha256)
+        write_pictures(report, pictures)
+        return report
+
+    def active() -> tuple[ModelVersion, None]:
+        return ModelVersion.objects.get_or_create(name="slow", version="1", sha256="ab" * 32)[0], None
+
+    tasks._detect = detect
+    model_versions.active = active  # type: ignore[assignment]
+    rq_worker.PRELOADED = ()
+    if quick:
+        tasks.reconcile()
+    call_command("worker", burst=quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Rows and queue are brought together again, on a real queue server; stray files go."""
+
+import os
+import time
+import zlib
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
+
+import django_rq
+import pytest
+import redis
+from django.conf import settings as site
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from rq import Queue
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from analysis import files, tasks
+from analysis.models import Analysis, State
+from tests.analysis.builders import make_analysis
+
+pytestmark = pytest.mark.django_db
+
+
+def job_of(analysis: Analysis, queue: Queue) -> Job:
+    return Job.fetch(tasks.job_id(analysis), connection=queue.connection, serializer=JSONSerializer)
+
+
+def test_job_carries_a_key_in_json_with_its_own_id_and_a_time_limit(queue: Queue) -> None:
+    analysis = make_analysis(attempt=3)
+
+    assert tasks.enqueue(analysis)
+
+    job = job_of(analysis, queue)
+    assert job.id == f"analysis-{analysis.pk}-3"
+    assert (job.func_name, list(job.args)) == ("analysis.tasks.run_analysis", [str(analysis.pk), 3])
+    assert job.timeout == site.UNMASK.job_timeout_s
+    data = queue.connection.hget(job.key, "data")
+    assert b"run_analysis" in zlib.decompress(cast("bytes", data))
+
+
+def test_waiting_rows_come_back_after_the_queue_was_emptied(queue: Queue) -> None:
+    rows = [make_analysis() for _number in range(3)]
+    make_analysis(State.DONE)
+    make_analysis(State.RUNNING)
+    assert tasks.reconcile()["enqueued"] == 3
+    queue.connection.flushall()
+
+    assert tasks.reconcile() == {"taken_back": 0, "enqueued": 3, "strays_removed": 0}
+
+    assert set(queue.get_job_ids()) == {tasks.job_id(row) for row in rows}
+    assert tasks.reconcile()["enqueued"] == 0
+    assert queue.count == 3
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.FINISHED, JobStatus.STOPPED, JobStatus.CANCELED])
+def test_waiting_row_whose_job_is_over_gets_a_new_one(queue: Queue, status: JobStatus) -> None:
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    job_of(analysis, queue).set_status(status)
+
+    assert tasks.reconcile()["enqueued"] == 1
+    assert queue.get_job_ids() == [tasks.job_id(analysis)]
+
+
+def test_job_that_a_worker_has_just_taken_is_left_alone(queue: Queue) -> None:
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    job = job_of(analysis, queue)
+    job.set_status(JobStatus.STARTED)
+    job.last_heartbeat = timezone.now()
+    job.save()
+
+    assert tasks.reconcile()["enqueued"] == 0
+
+    job.last_heartbeat = job.enqueued_at = timezone.now() - timedelta(seconds=site.UNMASK.lease_s + 5)
+    job.save()
+    assert tasks.reconcile()["enqueued"] == 1
+
+
+def test_silent_worker_loses_its_analysis_and_the_next_attempt_is_queued(queue: Queue) -> None:
+    silent = make_analysis(State.RUNNING, lease_expires_at=timezone.now() - timedelta(seconds=1))
+    make_analysis(State.RUNNING)
+
+    assert tasks.reconcile() == {"taken_back": 1, "enqueued": 1, "strays_removed": 0}
+
+    silent.refresh_from_db()
+    assert (silent.state, silent.attempt, silent.lost_leases) == (State.QUEUED, 2, 1)
+    assert queue.get_job_ids() == [f"analysis-{silent.pk}-2"]
+
+
+def test_analysis_that_was_lost_too_often_fails_and_is_not_queued(queue: Queue) -> None:
+    silent = make_analysis(State.RUNNING, lost_leases=2, lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+    tasks.reconcile()
+
+    silent.refresh_from_db()
+    assert (silent.state, silent.error_code, queue.count) == (State.FAILED, "lost", 0)
+
+
+def test_queue_that_is_down_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django_rq, "get_connection", lambda name: redis.Redis(unix_socket_path="/nowhere/valkey.sock"))
+    analysis = make_analysis()
+
+    assert not tasks.enqueue(analysis)
+    assert tasks.reconcile() == {"taken_back": 0, "enqueued": 0, "strays_removed": 0}
+
+
+def aged(path: Path, seconds: float) -> Path:
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+def test_sweep_removes_old_folders_of_dead_processes_only() -> None:
+    with files.work_folder("analysis-x") as living:
+        dead = living.parent / "analysis-dead"
+        dead.mkdir()
+        (dead / "video").write_bytes(b"x")
+        aged(dead, 7200)
+        broken_off = Path(site.FILE_UPLOAD_TEMP_DIR) / "tmpabc.upload.mp4"
+        broken_off.write_bytes(b"x")
+        aged(broken_off, 7200)
+        fresh = broken_off.with_name("tmpdef.upload.mp4")
+        fresh.write_bytes(b"x")
+
+        assert files.sweep(3600) == 2
+
+        assert (living.exists(), dead.exists(), broken_off.exists(), fresh.exists()) == (True, False, False, True)
+    fresh.unlink()
+
+
+def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
+    analysis = make_analysis(State.DONE)
+    root = Path(site.MEDIA_ROOT)
+    for name in (f"videos/{uuid4()}/original", f"analyses/{uuid4()}/1-ab/people/0/1-crop.jpg", "videos/no-id/x"):
+        default_storage.save(name, ContentFile(b"x"))
+    for folder in [*root.glob("videos/*"), *root.glob("analyses/*")]:
+        aged(folder, 7200)
+    fresh = uuid4()
+    default_storage.save(f"videos/{fresh}/original", ContentFile(b"x"))
+
+    assert files.sweep(3600) == 2
+
+    assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
+    assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
+    assert default_storage.exists(analysis.video.file.name)
