@@ -47,6 +47,7 @@ def command(socket: Path, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",
+        "logfile": str(folder / "valkey.log"),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return [str(binary()), *arguments]

@@ -109,8 +109,8 @@ class Command(BaseCommand):
         if not valkey.wait_until_answers(settings.REDIS_URL, server.start(), QUEUE_PATIENCE_S):
             server.signal_group(signal.SIGKILL)
             raise CommandError(
-                f"The queue server did not start. Its data lie in {settings.DATA_DIR / 'queue'}: "
-                "is the disk full, or is the folder not writable?"
+                f"The queue server did not start; {settings.DATA_DIR / 'queue' / 'valkey.log'} says why. "
+                "Is the disk full, or the folder not writable?"
             )
 
     def _greet(self, host: str, port: int) -> None:
