@@ -275,7 +275,7 @@ class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
             self.message_user(request, _("The files of this model version are not installed any more."), messages.ERROR)
         else:
             model_versions.activate(chosen[0])
-            self.message_user(request, _("%(model)s judges new analyses now.") % {"model": chosen[0]}, messages.SUCCESS)
+            self.message_user(request, _("New analyses are judged by %(model)s now.") % {"model": chosen[0]}, messages.SUCCESS)
 
     @admin.display(description=gettext_lazy("installed"), boolean=True)
     def installed(self, row: ModelVersion) -> bool:

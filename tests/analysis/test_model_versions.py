@@ -1,0 +1,97 @@
+"""Which model judges: found, registered, and exactly one active."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from analysis import model_versions
+from analysis.models import ModelVersion
+from detector import release
+from detector.errors import DetectorError, ErrorCode
+from tests.analysis.builders import make_model_version
+
+pytestmark = pytest.mark.django_db
+
+OLD = SimpleNamespace(name="net", version="1", sha256="1" * 64)
+NEW = SimpleNamespace(name="net", version="2", sha256="2" * 64)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """What lies on the disk; the last one is the default."""
+    found = [OLD, NEW]
+    monkeypatch.setattr(release, "releases", lambda: found)
+    monkeypatch.setattr(release, "default_release", lambda: found[-1])
+    return found
+
+
+def active_versions() -> list[str]:
+    return [row.version for row in ModelVersion.objects.filter(is_active=True)]
+
+
+def test_first_registration_activates_the_default(installed: list[SimpleNamespace]) -> None:
+    rows = model_versions.register()
+
+    assert [(row.version, row.is_active) for row in rows] == [("1", False), ("2", True)]
+
+
+def test_registering_again_changes_nothing(installed: list[SimpleNamespace]) -> None:
+    model_versions.register()
+    model_versions.activate(ModelVersion.objects.get(version="1"))
+
+    model_versions.register()
+
+    assert (ModelVersion.objects.count(), active_versions()) == (2, ["1"])
+
+
+def test_activating_one_rests_the_other(installed: list[SimpleNamespace]) -> None:
+    model_versions.register()
+
+    for version in ("1", "1", "2"):
+        model_versions.activate(ModelVersion.objects.get(version=version))
+        assert active_versions() == [version]
+
+
+def test_active_registers_what_a_fresh_installation_has(installed: list[SimpleNamespace]) -> None:
+    row, found = model_versions.active()
+    assert (row.version, found) == ("2", NEW)
+
+
+def test_default_takes_over_when_the_active_model_is_gone(installed: list[SimpleNamespace]) -> None:
+    gone = make_model_version(name="net", version="0", is_active=True)
+
+    row, found = model_versions.active()
+
+    assert (row.version, found, active_versions()) == ("2", NEW, ["2"])
+    assert not model_versions.is_installed(gone)
+    assert model_versions.is_installed(row)
+
+
+def test_other_weights_under_the_same_name_are_another_model(installed: list[SimpleNamespace]) -> None:
+    model_versions.register()
+    installed[1] = SimpleNamespace(name="net", version="2", sha256="3" * 64)
+
+    row, _found = model_versions.active()
+
+    assert (row.sha256, ModelVersion.objects.count()) == ("3" * 64, 3)
+
+
+def test_no_model_has_its_own_code(installed: list[SimpleNamespace]) -> None:
+    installed.clear()
+    with pytest.raises(DetectorError) as error:
+        model_versions.active()
+    assert error.value.code == ErrorCode.MODEL_MISSING
+
+
+def test_damaged_folder_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> list[object]:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, "The model cannot be understood.")
+
+    monkeypatch.setattr(release, "releases", damaged)
+    assert not model_versions.is_installed(make_model_version())
+
+
+def test_the_model_that_ships_can_be_registered() -> None:
+    row, found = model_versions.active()
+    assert (row.name, row.version, row.sha256) == (found.name, found.version, found.sha256)
+    assert found.folder.is_dir()
