@@ -14,7 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import User, UserManager
 from analysis import services
+from analysis.models import Video
 
 # Staff see everything and everyone else their own: there is nothing for groups to grant. What allauth keeps is reached
 # through its person, and secrets of second factors are nobody's to read.
@@ -101,9 +102,13 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people: QuerySet[User] = super().get_queryset(request)
-        if request.method == "POST" and not _is_superuser(request):  # what actions get to see
+        if "action" in request.POST and not _is_superuser(request):
             people = people.filter(is_superuser=False)
-        return people.annotate(analyses_count=Count("videos__analyses", distinct=True))
+        sums = Video.objects.filter(owner=OuterRef("pk")).order_by().values("owner").annotate(total=Sum("size_bytes"))
+        return people.annotate(
+            analyses_count=Count("videos__analyses", distinct=True),
+            stored_bytes=Coalesce(Subquery(sums.values("total")), 0),
+        )
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -118,11 +123,10 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         for person in queryset:
             services.delete_person(person)
 
-    @admin.display(description=gettext_lazy("stored"))
+    @admin.display(description=gettext_lazy("stored"), ordering="stored_bytes")
     def stored(self, person: User) -> str:
-        taken = person.videos.aggregate(total=Coalesce(Sum("size_bytes"), 0))["total"]
         return _("%(taken)s of %(allowed)s") % {
-            "taken": filesizeformat(taken),
+            "taken": filesizeformat(getattr(person, "stored_bytes", 0)),
             "allowed": filesizeformat(person.max_storage_bytes),
         }
 

@@ -1,4 +1,4 @@
-"""The colours of tokens.css that meet on a page differ enough to be told apart (WCAG 2.2, 1.4.3 and 1.4.11), light and dark."""
+"""Colours of tokens.css that meet on a page can be told apart (WCAG 2.2, 1.4.3 and 1.4.11), in light and in dark."""
 
 import re
 from pathlib import Path

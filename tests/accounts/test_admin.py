@@ -1,0 +1,229 @@
+"""What administrators do for people, and what staff may not do to each other."""
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Permission
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
+
+from accounts.models import User
+from analysis.models import Video
+from tests.analysis.builders import PASSWORD, make_analysis, make_user
+
+pytestmark = pytest.mark.django_db
+LIST = "admin:accounts_user_changelist"
+CHANGE = "admin:accounts_user_change"
+
+
+@pytest.fixture
+def root(client: Client) -> User:
+    made = make_user("root@example.org", staff=True)
+    client.force_login(made)
+    return made
+
+
+@pytest.fixture
+def clerk(client: Client) -> User:
+    """Staff who may change people, but is no superuser."""
+    made = make_user("clerk@example.org", is_staff=True)
+    made.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client.force_login(made)
+    return made
+
+
+def act(client: Client, action: str, *people: User) -> str:
+    response = client.post(
+        reverse(LIST), {"action": action, "_selected_action": [person.pk for person in people]}, follow=True
+    )
+    return response.content.decode()
+
+
+def fields(person: User, **changed: Any) -> dict[str, Any]:
+    values = {
+        "email": person.email,
+        "display_name": person.display_name,
+        "is_active": "on" if person.is_active else "",
+        "max_queued": person.max_queued,
+        "max_storage_bytes": person.max_storage_bytes,
+    }
+    return {name: value for name, value in (values | changed).items() if value != ""}
+
+
+def test_people_are_listed_and_searched(client: Client, root: User) -> None:
+    make_user("ann@example.org", display_name="Ann")
+    make_user("bob@example.org")
+
+    html = client.get(reverse(LIST), {"q": "ann"}).content.decode()
+
+    assert "ann@example.org" in html
+    assert "bob@example.org" not in html
+
+
+def test_a_person_is_made_with_an_address_in_lower_case(client: Client, root: User) -> None:
+    values = {"email": "New@Example.org", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+
+    client.post(reverse("admin:accounts_user_add"), values)
+
+    assert User.objects.get(email="new@example.org").check_password(PASSWORD)
+
+
+def test_the_same_address_is_refused_in_words(client: Client, root: User) -> None:
+    make_user("ann@example.org")
+    values = {"email": "ANN@example.org", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+
+    response = client.post(reverse("admin:accounts_user_add"), values)
+
+    assert "There is an account with this e-mail address already." in response.content.decode()
+
+
+def test_quotas_are_set(client: Client, root: User) -> None:
+    person = make_user()
+
+    client.post(reverse(CHANGE, args=[person.pk]), fields(person, max_queued=3, max_storage_bytes=1000))
+
+    person.refresh_from_db()
+    assert (person.max_queued, person.max_storage_bytes) == (3, 1000)
+
+
+def test_a_changed_address_is_the_one_to_log_in_with(client: Client, root: User) -> None:
+    person = make_user("old@example.org")
+    EmailAddress.objects.create(user=person, email=person.email, primary=True, verified=True)
+
+    client.post(reverse(CHANGE, args=[person.pk]), fields(person, email="new@example.org"))
+
+    browser = Client()
+    browser.post(reverse("account_login"), {"login": "new@example.org", "password": PASSWORD})
+    assert browser.get(reverse("profile")).status_code == 200
+    assert [address.email for address in EmailAddress.objects.filter(user=person)] == ["new@example.org"]
+
+
+def test_disabling_logs_out_and_spares_oneself(client: Client, root: User) -> None:
+    person = make_user("ann@example.org")
+    browser = Client()
+    browser.post(reverse("account_login"), {"login": person.email, "password": PASSWORD})
+
+    html = act(client, "disable", person, root)
+
+    person.refresh_from_db()
+    root.refresh_from_db()
+    assert (person.is_active, root.is_active) == (False, True)
+    assert "1 person was disabled." in html
+    assert "You cannot disable yourself." in html
+    assert browser.get(reverse("profile")).status_code == 302
+
+
+def test_enabling_lets_back_in(client: Client, root: User) -> None:
+    person = make_user(is_active=False)
+
+    act(client, "enable", person)
+
+    person.refresh_from_db()
+    assert person.is_active
+
+
+def test_a_link_to_reset_the_password_is_sent(client: Client, root: User) -> None:
+    person = make_user("ann@example.org")
+
+    html = act(client, "send_reset", person, make_user(is_active=False))
+
+    assert "1 link was sent." in html
+    assert [message.to for message in mail.outbox] == [["ann@example.org"]]
+    assert "/accounts/password/reset/key/" in mail.outbox[0].body
+
+
+def test_a_lost_second_factor_is_removed(client: Client, root: User) -> None:
+    person = make_user()
+    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "A" * 32})
+
+    html = act(client, "remove_second_factor", person)
+
+    assert "1 person logs in without a second factor now." in html
+    assert not Authenticator.objects.exists()
+
+
+def test_sessions_are_ended(client: Client, root: User) -> None:
+    person = make_user()
+    browser = Client()
+    browser.post(reverse("account_login"), {"login": person.email, "password": PASSWORD})
+
+    act(client, "end_sessions", person)
+
+    assert browser.get(reverse("profile")).status_code == 302
+
+
+def test_secrets_of_second_factors_have_no_page(client: Client, root: User) -> None:
+    assert client.get("/admin/mfa/authenticator/").status_code == 404
+
+
+@pytest.mark.parametrize("by_action", [True, False])
+def test_deleting_a_person_deletes_their_files(
+    client: Client,
+    root: User,
+    by_action: bool,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    person = make_user()
+    file = make_analysis(owner=person).video.file
+
+    with django_capture_on_commit_callbacks(execute=True):
+        if by_action:
+            values = {"action": "delete_selected", "_selected_action": [person.pk], "post": "yes"}
+            client.post(reverse(LIST), values)
+        else:
+            client.post(reverse("admin:accounts_user_delete", args=[person.pk]), {"post": "yes"})
+
+    assert not User.objects.filter(pk=person.pk).exists()
+    assert not Video.objects.exists()
+    assert not file.storage.exists(file.name)
+
+
+class TestStaffWithoutAllRights:
+    def test_they_hand_out_none(self, client: Client, clerk: User) -> None:
+        person = make_user()
+
+        client.post(reverse(CHANGE, args=[person.pk]), fields(person, is_superuser="on", is_staff="on", max_queued=3))
+        client.post(reverse(CHANGE, args=[clerk.pk]), fields(clerk, is_superuser="on"))
+
+        person.refresh_from_db()
+        clerk.refresh_from_db()
+        assert (person.max_queued, person.is_superuser, person.is_staff) == (3, False, False)
+        assert not clerk.is_superuser
+
+    @pytest.mark.parametrize("action", ["disable", "send_reset", "end_sessions", "remove_second_factor"])
+    def test_they_do_nothing_to_a_superuser(self, client: Client, clerk: User, action: str) -> None:
+        root = make_user("root@example.org", staff=True)
+        Authenticator.objects.create(user=root, type=Authenticator.Type.TOTP, data={"secret": "A" * 32})
+
+        act(client, action, root)
+
+        root.refresh_from_db()
+        assert root.is_active
+        assert mail.outbox == []
+        assert Authenticator.objects.count() == 1
+
+    def test_they_change_no_superuser(self, client: Client, clerk: User) -> None:
+        root = make_user("root@example.org", staff=True)
+
+        changed = client.post(reverse(CHANGE, args=[root.pk]), fields(root, email="mine@example.org"))
+        password = client.post(f"/admin/accounts/user/{root.pk}/password/", {"password1": PASSWORD})
+        deleted = client.post(reverse("admin:accounts_user_delete", args=[root.pk]), {"post": "yes"})
+
+        root.refresh_from_db()
+        assert (changed.status_code, password.status_code, deleted.status_code) == (403, 403, 403)
+        assert root.email == "root@example.org"
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_the_list_asks_the_same_number_of_questions_however_long(
+    client: Client, root: User, people: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(people):
+        make_analysis(owner=make_user())
+
+    with django_assert_num_queries(7):
+        client.get(reverse(LIST))
