@@ -1,7 +1,7 @@
 """Makes demonstration clips from one public-domain photograph: for benchmarks, the installation check and tests.
 
-The photographed face moves, turns and comes nearer over a blurred, grainy background, so that decoding, finding and following
-faces all have real work to do. No footage of anybody is needed. See ``samples/LICENSE.md`` for the photograph.
+The photographed face moves, turns and comes nearer over a blurred, grainy background, so that decoding, finding and
+following faces all have real work to do. No footage of anybody is needed; ``samples/LICENSE.md`` tells of the photograph.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy.typing as npt
 PHOTOGRAPH = Path(__file__).parent / "samples" / "astronaut.jpg"
 
 # Head and shoulders in the photograph, (x0, y0, x1, y1); the face itself is about 110 px wide.
-_HEAD = (72, 0, 372, 300)
+_HEAD = (92, 0, 352, 260)
 _GRAINS = 4  # backgrounds with different grain, shown in turn
 
 Picture = npt.NDArray[np.uint8]
@@ -41,8 +41,9 @@ def make_clip(
 ) -> None:
     """Write an H.264 clip (yuv420p, no sound) to ``path``; the suffix chooses the container (.mp4, .mov, .mkv).
 
-    With two faces, the second is the mirrored, darker photograph on the right. The same arguments give the same pictures.
-    Raises ValueError for odd or tiny sizes, and for anything but one or two faces. A 10 s clip at 1080p takes some ten seconds.
+    With two faces, the second is the mirrored, darker photograph on the right. The same arguments give the same
+    pictures. Raises ValueError for odd or tiny sizes, and for anything but one or two faces. A 10 s clip at 1080p takes
+    some twenty seconds.
     """
     if width % 2 or height % 2 or min(width, height) < 64:
         raise ValueError(f"Width and height must be even and at least 64, not {width} x {height}.")
@@ -67,18 +68,22 @@ def make_clip(
 def _backgrounds(width: int, height: int) -> list[Picture]:
     """A few pictures of the same soft, coloured, out-of-focus background, each with its own fine grain."""
     random = np.random.default_rng(20)
-    soft = np.zeros((height, width, 3), np.float32)
-    for cells, strength in ((3, 60.0), (7, 30.0), (19, 15.0), (53, 6.0)):
-        patch = random.standard_normal((max(2, cells * height // width), cells, 3)).astype(np.float32)
-        soft += strength * cv2.resize(patch, (width, height), interpolation=cv2.INTER_CUBIC)
-    soft = np.clip(soft + np.array([96, 104, 112], np.float32), 8, 247).astype(np.uint8)
+    soft = np.full((height, width, 3), (150, 150, 158), np.float32)
+    for cells, strength in ((3, 26.0), (7, 13.0), (19, 7.0), (53, 3.0)):
+        shape = (max(2, cells * height // width), cells)
+        light = random.standard_normal((*shape, 1)) + 0.25 * random.standard_normal((*shape, 3))
+        soft += strength * cv2.resize(light.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    soft = np.clip(soft, 8, 247)
     grain = random.normal(0, 5, (height, width, 1)).astype(np.float32)
     grains = [np.roll(grain, (37 * turn, 101 * turn), (0, 1)) for turn in range(_GRAINS)]
     return [np.clip(soft + each, 0, 255).astype(np.uint8) for each in grains]
 
 
 def _heads(faces: int) -> list[npt.NDArray[np.float32]]:
-    """Head and shoulders with a soft oval edge as premultiplied RGBA, (300, 300, 4) float32 0..1; the second mirrored and darker."""
+    """Head and shoulders with a soft round edge, the second mirrored and darker.
+
+    Each is (260, 260, 4) float32 RGBA between 0 and 1, its colours premultiplied.
+    """
     x0, y0, x1, y1 = _HEAD
     colour = read_photograph()[y0:y1, x0:x1].astype(np.float32) / 255
     size = x1 - x0
