@@ -1,13 +1,11 @@
 """The administration of analyses: for looking. State and results are read-only; the verbs go through services.py."""
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -16,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from analysis import admin_looking as looking
 from analysis import model_versions, services, tasks
 from analysis.messages import sentence_for
 from analysis.models import Analysis, FaceSample, FaceTrack, ModelVersion, State, Video
@@ -28,33 +27,14 @@ if TYPE_CHECKING:
     _ModelVersionBase = admin.ModelAdmin[ModelVersion]
     _TrackInlineBase = admin.TabularInline[FaceTrack, Analysis]
     _SampleInlineBase = admin.TabularInline[FaceSample, FaceTrack]
-    _Site = admin.options.BaseModelAdmin[Any]
 else:
     _AnalysisBase = _VideoBase = _TrackBase = _ModelVersionBase = admin.ModelAdmin
     _TrackInlineBase = _SampleInlineBase = admin.TabularInline
-    _Site = object
 
 _PICTURES_SHOWN = 12  # of one person on the analysis's own page; the person's page shows all
 
 
-class LookingOnly(_Site):
-    """Nothing can be added or changed by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class NotDeletable(LookingOnly):
-    """Goes with the row it belongs to."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class FaceTrackInline(NotDeletable, _TrackInlineBase):
+class FaceTrackInline(looking.NotDeletable, _TrackInlineBase):
     model = FaceTrack
     extra = 0
     show_change_link = True
@@ -68,15 +48,23 @@ class FaceTrackInline(NotDeletable, _TrackInlineBase):
     def pictures(self, track: FaceTrack) -> SafeString:
         samples = list(track.samples.all())
         step = max(1, -(-len(samples) // _PICTURES_SHOWN))
-        shown = ((_face(track, sample, "crop", 56),) for sample in samples[::step])
+        shown = ((looking.face(track, sample, "crop", 56),) for sample in samples[::step])
         return format_html_join(" ", "{}", shown)
 
 
-class FaceSampleInline(NotDeletable, _SampleInlineBase):
+class FaceSampleInline(looking.NotDeletable, _SampleInlineBase):
     model = FaceSample
     extra = 0
-    fields = ("frame_index", "time_s", "crop_picture", "heatmap_picture", "probability_fake", "face_px", "sharpness")
-    fields = (*fields, "usable")
+    fields = (
+        "frame_index",
+        "time_s",
+        "crop_picture",
+        "heatmap_picture",
+        "probability_fake",
+        "face_px",
+        "sharpness",
+        "usable",
+    )
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FaceSample]:
@@ -84,15 +72,15 @@ class FaceSampleInline(NotDeletable, _SampleInlineBase):
 
     @admin.display(description=gettext_lazy("crop"))
     def crop_picture(self, sample: FaceSample) -> SafeString:
-        return _face(sample.track, sample, "crop", 112)
+        return looking.face(sample.track, sample, "crop", 112)
 
     @admin.display(description=gettext_lazy("heatmap"))
     def heatmap_picture(self, sample: FaceSample) -> SafeString:
-        return _face(sample.track, sample, "heatmap", 112)
+        return looking.face(sample.track, sample, "heatmap", 112)
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(LookingOnly, _AnalysisBase):
+class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
     list_display = ("thumbnail", "name", "owner", "state", "verdict", "confidence", "error_code", "created_at", "took")
     list_display_links = ("thumbnail", "name")
     list_filter = ("state", "verdict", "error_code", "model_version", "created_at")
@@ -105,12 +93,12 @@ class AnalysisAdmin(LookingOnly, _AnalysisBase):
     exclude = ("report",)
     readonly_fields = ("thumbnail", "owner", "took", "stages", "page", "queue_job")
 
-    def get_fields(self, request: HttpRequest, obj: Analysis | None = None) -> Sequence[Any]:
+    def get_fields(self, request: HttpRequest, obj: Analysis | None = None) -> list[Any]:
         names = [field.name for field in Analysis._meta.concrete_fields if field.name != "report"]
         return ["thumbnail", "page", "owner", *names, "took", "stages", "queue_job"]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("analysis.change_analysis")  # type: ignore[union-attr]
+        return request.user.has_perm("analysis.change_analysis")
 
     @admin.action(description=gettext_lazy("Put into the queue again"), permissions=["operate"])
     def requeue(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
@@ -141,11 +129,11 @@ class AnalysisAdmin(LookingOnly, _AnalysisBase):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        return _deleted(objs, Analysis, {"tracks": FaceTrack.objects.filter(analysis__in=objs).count()})
+        return looking.deleted(objs, Analysis, {"tracks": FaceTrack.objects.filter(analysis__in=objs).count()})
 
     @admin.display(description=gettext_lazy("video"))
     def thumbnail(self, row: Analysis) -> SafeString:
-        return _poster(row.pk, row.video.name)
+        return looking.poster(row.pk, row.video.name)
 
     @admin.display(description=gettext_lazy("name"), ordering="video__name")
     def name(self, row: Analysis) -> str:
@@ -179,7 +167,7 @@ class AnalysisAdmin(LookingOnly, _AnalysisBase):
 
 
 @admin.register(Video)
-class VideoAdmin(LookingOnly, _VideoBase):
+class VideoAdmin(looking.LookingOnly, _VideoBase):
     list_display = ("thumbnail", "name", "owner", "size", "duration_s", "width", "height", "uploaded_at", "examined")
     list_display_links = ("thumbnail", "name")
     list_select_related = ("owner",)
@@ -191,7 +179,8 @@ class VideoAdmin(LookingOnly, _VideoBase):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
         newest = Analysis.objects.filter(video=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-        return super().get_queryset(request).annotate(count=Count("analyses"), newest=Subquery(newest))
+        rows: QuerySet[Video] = super().get_queryset(request)
+        return rows.annotate(count=Count("analyses"), newest=Subquery(newest))
 
     def delete_model(self, request: HttpRequest, obj: Video) -> None:
         services.delete_videos([obj])
@@ -202,12 +191,12 @@ class VideoAdmin(LookingOnly, _VideoBase):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        return _deleted(objs, Video, {"analyses": Analysis.objects.filter(video__in=objs).count()})
+        return looking.deleted(objs, Video, {"analyses": Analysis.objects.filter(video__in=objs).count()})
 
     @admin.display(description=gettext_lazy("video"))
     def thumbnail(self, row: Video) -> SafeString:
         newest: UUID | None = getattr(row, "newest", None)
-        return _poster(newest, row.name) if newest else format_html("{}", "–")
+        return looking.poster(newest, row.name) if newest else format_html("{}", "–")
 
     @admin.display(description=gettext_lazy("size"), ordering="size_bytes")
     def size(self, row: Video) -> str:
@@ -215,11 +204,11 @@ class VideoAdmin(LookingOnly, _VideoBase):
 
     @admin.display(description=gettext_lazy("analyses"), ordering="count")
     def examined(self, row: Video) -> SafeString:
-        return _analyses_link(getattr(row, "count", 0), video__id__exact=row.pk)
+        return looking.analyses_link(getattr(row, "count", 0), video__id__exact=row.pk)
 
 
 @admin.register(FaceTrack)
-class FaceTrackAdmin(LookingOnly, _TrackBase):
+class FaceTrackAdmin(looking.LookingOnly, _TrackBase):
     """For looking only, too; but who deletes a person or an analysis is asked for the permission to delete these."""
 
     list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
@@ -247,13 +236,14 @@ class FaceTrackAdmin(LookingOnly, _TrackBase):
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
+class ModelVersionAdmin(looking.NotDeletable, _ModelVersionBase):
     list_display = ("__str__", "is_active", "installed", "judged", "short_sha256", "created_at")
     actions = ("activate",)
     readonly_fields = ("installed", "judged")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
-        return super().get_queryset(request).annotate(count=Count("analyses"))
+        rows: QuerySet[ModelVersion] = super().get_queryset(request)
+        return rows.annotate(count=Count("analyses"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "GET":
@@ -264,7 +254,7 @@ class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
         return super().changelist_view(request, extra_context)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("analysis.change_modelversion")  # type: ignore[union-attr]
+        return request.user.has_perm("analysis.change_modelversion")
 
     @admin.action(description=gettext_lazy("Activate: judge new analyses with it"), permissions=["operate"])
     def activate(self, request: HttpRequest, rows: QuerySet[ModelVersion]) -> None:
@@ -275,7 +265,9 @@ class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
             self.message_user(request, _("The files of this model version are not installed any more."), messages.ERROR)
         else:
             model_versions.activate(chosen[0])
-            self.message_user(request, _("New analyses are judged by %(model)s now.") % {"model": chosen[0]}, messages.SUCCESS)
+            self.message_user(
+                request, _("New analyses are judged by %(model)s now.") % {"model": chosen[0]}, messages.SUCCESS
+            )
 
     @admin.display(description=gettext_lazy("installed"), boolean=True)
     def installed(self, row: ModelVersion) -> bool:
@@ -283,42 +275,8 @@ class ModelVersionAdmin(NotDeletable, _ModelVersionBase):
 
     @admin.display(description=gettext_lazy("analyses"), ordering="count")
     def judged(self, row: ModelVersion) -> SafeString:
-        return _analyses_link(getattr(row, "count", 0), model_version__id__exact=row.pk)
+        return looking.analyses_link(getattr(row, "count", 0), model_version__id__exact=row.pk)
 
     @admin.display(description="SHA-256")
     def short_sha256(self, row: ModelVersion) -> str:
         return row.sha256[:12]
-
-
-def _poster(analysis_pk: UUID, name: str) -> SafeString:
-    return format_html(
-        '<img src="{}" alt="{}" width="96" loading="lazy">', reverse("analysis:poster", args=[analysis_pk]), name
-    )
-
-
-def _face(track: FaceTrack, sample: FaceSample, kind: str, width_px: int) -> SafeString:
-    """A private picture by its address; the browser asks for it with the administrator's own session."""
-    address = reverse(f"analysis:{kind}", args=[track.analysis_id, track.index, sample.frame_index])
-    words = _("%(kind)s at %(time).2f s, fake with probability %(probability).2f") % {
-        "kind": kind,
-        "time": sample.time_s,
-        "probability": sample.probability_fake,
-    }
-    return format_html('<img src="{0}" alt="{1}" title="{1}" width="{2}" loading="lazy">', address, words, width_px)
-
-
-def _analyses_link(count: int, **filters: Any) -> SafeString:
-    return format_html(
-        '<a href="{}?{}">{}</a>', reverse("admin:analysis_analysis_changelist"), urlencode(filters), count
-    )
-
-
-def _deleted(
-    rows: Iterable[Model], kind: type[Model], others: dict[str, int]
-) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-    """What the page that asks for confirmation says: the rows themselves and how many others go with them.
-
-    Whoever may delete a row may delete what was derived from it; that has no permission of its own.
-    """
-    listed = [str(row) for row in rows]
-    return listed, {str(kind._meta.verbose_name_plural): len(listed)} | others, set(), []

@@ -15,8 +15,8 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.base import File
 from django.core.files.storage import Storage, default_storage
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from analysis.models import Analysis, Video
@@ -36,10 +36,10 @@ def work_folder(purpose: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def local_path(stored: File, folder: Path) -> Path:
+def local_path(stored: FieldFile, folder: Path) -> Path:
     """Where the stored file can be opened by path: its own, or a copy in ``folder`` when its storage has no paths."""
     try:
-        return Path(stored.path)  # type: ignore[attr-defined]
+        return Path(stored.path)
     except NotImplementedError:
         copy = folder / "video"
         with stored.open("rb") as source, copy.open("wb") as target:

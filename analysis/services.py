@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files.base import File
@@ -27,6 +28,11 @@ from analysis import files, inspection, lifecycle, queries, tasks
 from analysis.messages import Code, sentence_for
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, Video
 from detector.errors import ErrorCode
+
+if TYPE_CHECKING:
+    _File = File[bytes]
+else:
+    _File = File
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ class _Received:
     size_bytes: int
 
 
-def submit(owner: User, upload: UploadedFile, frames: int) -> Analysis:
+def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """Keeps the uploaded video and queues its analysis; raises Refused and keeps nothing when it cannot be analysed.
 
     The same bytes from the same owner are kept once: the new analysis then belongs to the video that is there already.
@@ -190,7 +196,7 @@ def _check_storage(owner: User, more_bytes: int) -> None:
         raise Refused(Code.STORAGE_FULL, max_storage=filesizeformat(owner.max_storage_bytes))
 
 
-def _receive(upload: UploadedFile, folder: Path) -> _Received:
+def _receive(upload: "UploadedFile[Any]", folder: Path) -> _Received:
     """Hashes the upload as it streams by, onto the disk unless it is there already."""
     digest, size_bytes = hashlib.sha256(), 0
     on_disk = getattr(upload, "temporary_file_path", None)
@@ -216,9 +222,9 @@ def _submit_known(owner: User, received: _Received, frames: int) -> Analysis | N
         video = Video.objects.select_for_update().filter(owner=owner, sha256=received.sha256).first()
         if video is None:
             return None
-        if not default_storage.exists(video.file.name):
+        if not default_storage.exists(str(video.file.name)):
             logger.warning("The file of video %s was missing and is stored anew from the same upload.", video.pk)
-            video.file.name = _keep(received.path, video.file.name)
+            video.file.name = _keep(received.path, str(video.file.name))
             video.save(update_fields=["file"])
         return _queue(video, frames)
 
@@ -265,7 +271,7 @@ def _keep(path: Path, name: str) -> str:
         return default_storage.save(name, file)
 
 
-class _Movable(File):
+class _Movable(_File):
     """A local file that a storage may take away instead of copying it."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,7 @@ def main() -> None:
     from django.core.management import call_command
 
     from analysis import model_versions, tasks
-    from analysis.models import ModelVersion
+    from analysis.models import Analysis, ModelVersion
     from deepfakesite import rq_worker
     from tests.analysis.builders import make_report
     from tests.analysis.stand_in import write_pictures
@@ -27,7 +27,7 @@ def main() -> None:
         for step in range(1 if quick else 600):
             lease.on_progress("faces", step / 600)
             time.sleep(0 if quick else 0.1)
-        report = make_report(sha256=tasks.Analysis.objects.get().video.sha256)
+        report = make_report(sha256=Analysis.objects.get().video.sha256)
         write_pictures(report, pictures)
         return report
 
@@ -36,7 +36,7 @@ def main() -> None:
 
     tasks._detect = detect
     model_versions.active = active  # type: ignore[assignment]
-    rq_worker.PRELOADED = ()
+    rq_worker.preload = lambda: None
     if quick:
         tasks.reconcile()
     call_command("worker", burst=quick)

@@ -24,7 +24,7 @@ def write_pictures(report: Report, folder: Path) -> None:
 class Detector:
     """What the stand-in does, and what it was asked for."""
 
-    meanwhile: Callable[[], None] = lambda: None  # happens while it works
+    meanwhile: Callable[[], object] = lambda: None  # happens while it works
     error: BaseException | None = None
     changes: dict[str, Any] = field(default_factory=dict)  # of the report
     calls: list[dict[str, Any]] = field(default_factory=list)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.conf import settings as site
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
@@ -33,13 +33,18 @@ def staff(client: Client) -> Client:
 @pytest.fixture(autouse=True)
 def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     jobs: list[str] = []
-    monkeypatch.setattr(tasks, "enqueue", lambda analysis: jobs.append(tasks.job_id(analysis)) is None)
+
+    def enqueue(analysis: Analysis) -> bool:
+        jobs.append(tasks.job_id(analysis))
+        return True
+
+    monkeypatch.setattr(tasks, "enqueue", enqueue)
     return jobs
 
 
-def text(response: HttpResponse) -> str:
+def text(response: Any) -> str:
     assert response.status_code == 200
-    return response.content.decode()
+    return str(response.content.decode())
 
 
 def act(client: Client, address: str, action: str, *rows: Analysis | ModelVersion | Video | User, **more: str) -> str:

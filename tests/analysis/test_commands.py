@@ -39,7 +39,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> Detector:
         for row in Analysis.objects.filter(state=State.QUEUED):
             tasks.run_analysis(str(row.pk), row.attempt)
 
-    monkeypatch.setattr(analyze.time, "sleep", work)
+    monkeypatch.setattr("time.sleep", work)
     return detector
 
 

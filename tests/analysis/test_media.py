@@ -156,7 +156,7 @@ def test_download_has_a_safe_name(video: Video, name: str, header: str) -> None:
 
 
 def test_empty_file_is_sent_as_it_is(video: Video) -> None:
-    default_storage.delete(video.file.name)
+    default_storage.delete(str(video.file.name))
     default_storage.save(str(video.file.name), ContentFile(b""))
     row = Video.objects.get()
 
@@ -166,7 +166,7 @@ def test_empty_file_is_sent_as_it_is(video: Video) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_missing_file_is_404(video: Video, method: str) -> None:
-    default_storage.delete(video.file.name)
+    default_storage.delete(str(video.file.name))
     with pytest.raises(Http404):
         get(Video.objects.get(), method)
     with pytest.raises(Http404):

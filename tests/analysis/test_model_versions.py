@@ -54,7 +54,7 @@ def test_activating_one_rests_the_other(installed: list[SimpleNamespace]) -> Non
 
 def test_active_registers_what_a_fresh_installation_has(installed: list[SimpleNamespace]) -> None:
     row, found = model_versions.active()
-    assert (row.version, found) == ("2", NEW)
+    assert (row.version, found.sha256) == ("2", NEW.sha256)
 
 
 def test_default_takes_over_when_the_active_model_is_gone(installed: list[SimpleNamespace]) -> None:
@@ -62,7 +62,7 @@ def test_default_takes_over_when_the_active_model_is_gone(installed: list[Simple
 
     row, found = model_versions.active()
 
-    assert (row.version, found, active_versions()) == ("2", NEW, ["2"])
+    assert (row.version, found.sha256, active_versions()) == ("2", NEW.sha256, ["2"])
     assert not model_versions.is_installed(gone)
     assert model_versions.is_installed(row)
 

@@ -149,4 +149,4 @@ def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
 
     assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
     assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
-    assert default_storage.exists(analysis.video.file.name)
+    assert default_storage.exists(str(analysis.video.file.name))

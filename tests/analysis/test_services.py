@@ -36,7 +36,12 @@ def owner() -> User:
 def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the jobs that were put into the queue; no server is needed for these tests."""
     jobs: list[str] = []
-    monkeypatch.setattr(tasks, "enqueue", lambda analysis: jobs.append(tasks.job_id(analysis)) is None)
+
+    def enqueue(analysis: Analysis) -> bool:
+        jobs.append(tasks.job_id(analysis))
+        return True
+
+    monkeypatch.setattr(tasks, "enqueue", enqueue)
     return jobs
 
 
@@ -140,7 +145,7 @@ def test_same_content_of_another_owner_is_another_video(owner: User) -> None:
 
 def test_same_content_puts_a_lost_file_back(owner: User) -> None:
     first = services.submit(owner, upload(), 20)
-    default_storage.delete(first.video.file.name)
+    default_storage.delete(str(first.video.file.name))
 
     second = services.submit(owner, upload(), 20)
 
@@ -213,9 +218,9 @@ def test_full_queue_refuses_new_analyses_until_one_is_over(owner: User) -> None:
     first = services.submit(owner, upload(), 20)
     services.submit(owner, upload(b"another"), 20)
 
-    for attempt in (lambda: services.submit(owner, upload(b"third"), 20), lambda: services.submit(owner, upload(), 20)):
+    for content in (b"third", CONTENT):
         with pytest.raises(services.Refused) as refusal:
-            attempt()
+            services.submit(owner, upload(content), 20)
         assert refusal.value.code == Code.QUEUE_FULL
         assert "2 analyses" in refusal.value.message
     User.objects.filter(pk=owner.pk).update(max_queued=2)

@@ -120,7 +120,7 @@ def test_analysis_that_is_gone_when_the_detector_is_done_leaves_nothing(
     analysis: Analysis, detector: Detector, meanwhile: Callable[[Analysis], object]
 ) -> None:
     pk = analysis.pk
-    detector.meanwhile = lambda: meanwhile(Analysis.objects.get(pk=pk)) and None
+    detector.meanwhile = lambda: meanwhile(Analysis.objects.get(pk=pk))
 
     tasks.run_analysis(str(pk), 1)
 
@@ -192,7 +192,7 @@ def test_failure_while_storing_leaves_no_picture(analysis: Analysis, detector: D
 
 
 def test_missing_video_fails_with_its_own_code(analysis: Analysis, detector: Detector) -> None:
-    default_storage.delete(analysis.video.file.name)
+    default_storage.delete(str(analysis.video.file.name))
 
     assert run(analysis).error_code == "file_missing"
     assert detector.calls == []
