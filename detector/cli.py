@@ -1,0 +1,152 @@
+"""The command line: ``python -m detector analyze | probe``; ``--help`` explains each command.
+
+Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
+input cannot be used, 130 when interrupted. Only what a command needs is imported: ``probe`` runs in a child process
+with little memory.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from detector.errors import DetectorError
+from detector.video import Limits, probe, save_poster
+
+if TYPE_CHECKING:
+    from detector.release import Release
+
+OK, REFUSED, INTERRUPTED = 0, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(REFUSED, f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    except DetectorError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone, such as head: nothing more to say, and nothing left to flush at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except FileExistsError as error:
+        return _refuse(f"{error.filename} is a file, not a folder; choose another place.")
+    except OSError as error:
+        return _refuse(f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return REFUSED
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    limits = _limits(options)
+    probe(options.video, limits)  # so that a wrong file is refused before the network has been loaded
+    from detector import pipeline, summary  # noqa: PLC0415 -- slow import
+    from detector.inference import load_network  # noqa: PLC0415 -- slow import
+    from detector.progress import Progress  # noqa: PLC0415 -- slow import
+
+    try:
+        settings = pipeline.Settings(frames=options.frames, limits=limits)
+    except ValueError:
+        return _refuse(
+            f"The number of frames must lie between {pipeline.MIN_FRAMES} and {pipeline.MAX_FRAMES}, "
+            f"not {options.frames}."
+        )
+    release = _release(options.model)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    with Progress() as bar:
+        bar.show("loading the model", 0.0)
+        network = load_network(release)
+        report = pipeline.analyze(
+            options.video,
+            network,
+            settings,
+            out_dir=options.out,
+            on_progress=lambda stage, share: bar.show(summary.STAGE_WORDS[stage], share),
+        )
+    if options.json:
+        _print_json(report.to_json())
+    else:
+        print(summary.of(report, release, options.out), flush=True)
+    return OK
+
+
+def _probe(options: argparse.Namespace) -> int:
+    try:
+        info = probe(options.path, _limits(options))
+        if options.poster:
+            save_poster(options.path, options.poster)
+    except DetectorError as error:
+        if options.json:
+            _print_json({"error": {"code": str(error.code), "message": str(error)}})
+        raise
+    _print_json(dataclasses.asdict(info))
+    return OK
+
+
+def _release(folder: Path | None) -> "Release":
+    from detector.release import default_release, load_release  # noqa: PLC0415 -- slow import
+
+    return load_release(folder) if folder else default_release()
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m detector", description="Judges whether the faces in a video are genuine or generated."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = commands.add_parser("analyze", help="examine one video and say what was found")
+    command.add_argument("video", type=Path, metavar="VIDEO")
+    command.add_argument("--out", type=Path, metavar="DIR", help="gets crops, heatmaps and annotated frames")
+    command.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    _add_depth(command)
+    _add_limits(command)
+    command.set_defaults(run=_analyze)
+
+    command = commands.add_parser("probe", help="say what a file holds, as JSON; or why it is refused")
+    command.add_argument("path", type=Path, metavar="PATH")
+    command.add_argument("--json", action="store_true", help="print a refusal as JSON too")
+    command.add_argument("--poster", type=Path, metavar="FILE", help="JPEG to write, from a tenth into the video")
+    _add_limits(command)
+    command.set_defaults(run=_probe)
+    return parser
+
+
+def _add_depth(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--frames", type=int, default=60, help="how many to look at, 10 to 120 (default: 60)")
+    command.add_argument("--model", type=Path, metavar="FOLDER", help="the model to use (default: the one installed)")
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    limits = Limits()
+    command.add_argument("--max-bytes", type=int, default=limits.max_bytes, help="default: %(default)s")
+    command.add_argument("--max-duration-s", type=float, default=limits.max_duration_s, help="default: %(default)s")
+    command.add_argument(
+        "--max-pixels", type=int, default=limits.max_pixels, help="in one frame (default: %(default)s)"
+    )

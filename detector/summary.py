@@ -1,0 +1,84 @@
+"""A report in a few lines of plain text, for people at a terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector.release import Release
+from detector.report import Reason, Report, Track, Verdict
+
+STAGE_WORDS = {
+    "reading": "reading",
+    "faces": "finding faces",
+    "judging": "judging",
+    "drawing": "drawing",
+}
+REASON_WORDS = {
+    Reason.FACE_TOO_SMALL: "the face is too small",
+    Reason.FACE_TOO_BLURRED: "the face is too blurred",
+    Reason.TOO_FEW_FRAMES: "the face is seen in too few frames",
+    Reason.SCORE_BETWEEN_THRESHOLDS: "the score lies between the thresholds",
+}
+
+
+def of(report: Report, release: Release, out_dir: Path | None) -> str:
+    """The answer, a table of the people, and what was examined with what."""
+    lines = [_answer(report)]
+    if rate := _error_rate(report.verdict, release):
+        lines.append(rate)
+    if report.tracks:
+        heading = ("person", "verdict", "fake", "frames", "from", "to", "why undecided")
+        lines += ["", *table([heading, *(_row(track) for track in report.tracks)])]
+    video, model = report.video, report.model
+    picture = f"{video.width} x {video.height}, {video.duration_s:.1f} s, {video.codec}"
+    thresholds = f"FAKE from {model.threshold_fake:.3f}, REAL to {model.threshold_real:.3f}"
+    lines += [
+        "",
+        f"video   {picture}; {report.frames_analyzed} of {report.frames_requested} frames examined",
+        f"SHA-256 {video.sha256}",
+        f"model   {model.name} {model.version}; {thresholds}",
+        "time    " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings_s.items()),
+    ]
+    if out_dir is not None:
+        lines.append(f"Crops, heatmaps and annotated frames are in {out_dir}.")
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _answer(report: Report) -> str:
+    if report.verdict is Verdict.NO_FACE:
+        return "NO_FACE: no face was found in the frames that were examined."
+    score = "" if report.probability_fake is None else f"probability of fake {report.probability_fake:.3f}"
+    if report.confidence is not None:
+        return f"{report.verdict}, {report.confidence:.1%} sure ({score})"
+    why = "; ".join(REASON_WORDS[reason] for reason in report.reasons)
+    return f"{report.verdict}: {why}" + (f" ({score})" if score else "")
+
+
+def _error_rate(verdict: Verdict, release: Release) -> str:
+    """How often this model was wrong when it gave such a verdict, where its metrics say so."""
+    try:
+        rate = release.metrics().get("error_rates", {}).get(str(verdict))
+    except (OSError, ValueError):
+        return ""
+    if not rate or not rate.get("n"):
+        return ""
+    return f"Of the {rate['n']} clips that this model called {verdict} in its test, {rate['wrong']} were not."
+
+
+def _row(track: Track) -> tuple[str, ...]:
+    score = "–" if track.probability_fake is None else f"{track.probability_fake:.3f}"
+    times = [sample.time_s for sample in track.samples]
+    return (
+        str(track.index + 1),
+        track.verdict,
+        score,
+        str(len(times)),
+        f"{times[0]:.1f} s" if times else "–",
+        f"{times[-1]:.1f} s" if times else "–",
+        "; ".join(REASON_WORDS[reason] for reason in track.reasons),
+    )
