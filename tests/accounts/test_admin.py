@@ -179,7 +179,7 @@ def test_deleting_a_person_deletes_their_files(
 
     assert not User.objects.filter(pk=person.pk).exists()
     assert not Video.objects.exists()
-    assert not file.storage.exists(file.name)
+    assert not file.storage.exists(str(file.name))
 
 
 class TestStaffWithoutAllRights:

@@ -107,7 +107,7 @@ class TestConfirmation:
         assert response.headers["Location"] == reverse("account_email_verification_sent")
         assert client.get(reverse("profile")).status_code == 302
 
-        link = re.findall(r"http://testserver(/\S+)", mail.outbox[0].body)[0]
+        link = re.findall(r"http://testserver(/\S+)", str(mail.outbox[0].body))[0]
         assert "new@example.org" in client.get(link).content.decode()
         client.post(link)
         response = client.post(reverse("account_login"), {"login": FORM["email"], "password": PASSWORD})

@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from analysis.models import ModelVersion
-from deepfakesite import views
+from detector import release
 from detector.errors import DetectorError, ErrorCode
 from tests.analysis.builders import make_user
 
@@ -40,8 +40,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
             raise DetectorError(ErrorCode.MODEL_MISSING, "No model is installed.")
         return found[0]
 
-    monkeypatch.setattr(views.release, "releases", lambda: found)
-    monkeypatch.setattr(views.release, "default_release", default)
+    monkeypatch.setattr(release, "releases", lambda: found)
+    monkeypatch.setattr(release, "default_release", default)
     return found
 
 
