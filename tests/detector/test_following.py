@@ -1,0 +1,167 @@
+"""Faces are found, cut level and followed; people are kept apart and joined across cuts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector import crops, faces, tracking
+from detector.following import CropShape, Followed, follow
+from detector.video import probe
+from tests import videos
+
+SHAPE = CropShape(size=96, margin=1.45)
+
+
+def followed(path: Path, count: int = 10) -> Followed:
+    return follow(path, probe(path), count, SHAPE, max_faces=6, max_people=5)
+
+
+def test_a_face_is_found_where_it_is() -> None:
+    canvas = videos.background((640, 360))
+    videos.paste(canvas, videos.portrait(), 200, 30)
+
+    (face,) = faces.find(canvas, 5)
+
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    eyes = face.landmarks[36:48].mean(axis=0)
+    assert (x, y) == pytest.approx((350, 150), abs=40)
+    assert face.landmarks.shape == (68, 2)
+    assert face.box[1] - 20 < eyes[1] < y
+
+
+def test_the_second_finder_adds_faces_that_hog_misses() -> None:
+    """A turned and a small head: HOG alone finds neither."""
+    canvas = videos.background((1280, 720))
+    small = videos.resized(videos.portrait(), 110)
+    videos.paste(canvas, small, 900, 300)
+    boxes = faces._hog_boxes(canvas)
+
+    found = faces.find(canvas, 5)
+
+    assert boxes == []
+    assert len(found) == 1
+    assert 900 < found[0].box[0] < found[0].box[2] < 1010
+
+
+def test_nothing_is_found_in_an_empty_scene() -> None:
+    assert faces.find(videos.empty_scene()(0.5), 5) == []
+
+
+@pytest.mark.parametrize("roll_deg", [-25.0, 0.0, 25.0])
+def test_a_crop_is_level_and_centred_whatever_the_roll(roll_deg: float) -> None:
+    angle = np.radians(roll_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    face = np.random.default_rng(0).uniform(-30, 30, (68, 2))
+    face[36:42], face[42:48] = (-15, -10), (15, -10)
+    landmarks = (face @ turn.T + [200, 120]).astype(np.float32)
+
+    placement = crops.place(landmarks, margin=1.5)
+    points = crops.landmarks_in_crop(landmarks, placement, 160)
+
+    assert placement.roll_deg == pytest.approx(roll_deg, abs=1e-3)
+    assert points[36:42, 1].mean() == pytest.approx(points[42:48, 1].mean(), abs=1e-2)
+    assert (points.min(axis=0) + points.max(axis=0)) / 2 == pytest.approx([80, 80], abs=1e-2)
+    assert np.ptp(points, axis=0).max() == pytest.approx(160 / 1.5, rel=1e-3)
+
+
+def test_a_cut_shows_the_pixels_under_its_landmarks() -> None:
+    """Draw a dot at a landmark's place in the frame; it must appear where the crop says that landmark is."""
+    landmarks = np.random.default_rng(1).uniform(100, 300, (68, 2)).astype(np.float32)
+    placement = crops.place(landmarks, margin=1.6)
+    for point in landmarks[:5]:
+        picture = np.zeros((400, 400, 3), np.uint8)
+        x, y = point.round().astype(int)
+        picture[y - 4 : y + 5, x - 4 : x + 5] = 255
+        crop = crops.cut(picture, placement, 160)
+        expected = crops.landmarks_in_crop(np.float32([[x, y]]), placement, 160)[0]
+        rows, columns = np.nonzero(crop[..., 0] > 100)
+        assert [columns.mean(), rows.mean()] == pytest.approx(expected.tolist(), abs=1.0)
+
+
+def test_sharpness_falls_with_blur() -> None:
+    import cv2
+
+    sharp = videos.resized(videos.portrait(), 160)
+    blurred = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 3), np.uint8)
+
+    assert crops.sharpness(sharp) > 5 * crops.sharpness(blurred)
+
+
+def test_one_person_is_one_track_over_the_whole_clip(tmp_path: Path) -> None:
+    seen = followed(videos.face_clip(tmp_path / "clip.mp4"))
+
+    assert len(seen.frames) == 10
+    assert [len(track) for track in seen.tracks] == [10]
+    assert seen.tracks[0][0].crop.pixels.shape == (96, 96, 3)
+
+
+def test_two_people_are_two_tracks(tmp_path: Path) -> None:
+    seen = followed(videos.two_faces_clip(tmp_path / "clip.mp4"))
+
+    assert [len(track) for track in seen.tracks] == [10, 10]
+    for track in seen.tracks:
+        centres = np.array([(one.box[0] + one.box[2]) / 2 for one in track])
+        assert np.ptp(centres) < 100
+
+
+def test_a_person_is_joined_across_a_cut(tmp_path: Path) -> None:
+    seen = followed(videos.cut_clip(tmp_path / "clip.mp4"), count=15)
+
+    assert len(seen.tracks) == 1
+    assert len(seen.tracks[0]) == 10
+
+
+def test_nobody_gives_no_track(tmp_path: Path) -> None:
+    seen = followed(videos.no_face_clip(tmp_path / "clip.mp4"))
+
+    assert (len(seen.frames), seen.tracks) == (10, [])
+
+
+def sighting(frame: int, x: float, score: float = 1.0, mark: int = 0) -> tracking.Sighting:
+    pixels = np.full((8, 8, 3), mark, np.uint8)
+    crop = crops.Crop(pixels, 100, 50.0)
+    return tracking.Sighting(frame, frame * 0.1, (x, 0.0, x + 100, 100.0), crop, score, np.zeros((68, 2), np.float32))
+
+
+def encode_mark(pixels: np.ndarray) -> np.ndarray:
+    encoding = np.zeros(128, np.float32)
+    encoding[int(pixels[0, 0, 0])] = 1.0
+    return encoding
+
+
+def test_linking_follows_overlap_and_bridges_a_missed_frame() -> None:
+    frames = [[sighting(0, 0), sighting(0, 400)], [sighting(1, 410)], [sighting(2, 420), sighting(2, 20)]]
+
+    pieces = tracking.link(frames, cuts=set())
+
+    assert sorted([one.frame_index for one in piece] for piece in pieces) == [[0, 1, 2], [0, 2]]
+
+
+def test_a_cut_ends_every_link() -> None:
+    frames = [[sighting(index, 0)] for index in range(4)]
+
+    pieces = tracking.link(frames, cuts={2})
+
+    assert [[one.frame_index for one in piece] for piece in pieces] == [[0, 1], [2, 3]]
+
+
+def test_joining_never_merges_two_faces_of_one_frame() -> None:
+    together = [[sighting(0, 0, mark=1), sighting(1, 0, mark=1)], [sighting(0, 400, mark=1), sighting(1, 400, mark=1)]]
+
+    assert len(tracking.join(together, encode_mark, frame_count=2)) == 2
+
+
+def test_joining_keeps_other_people_apart() -> None:
+    pieces = [[sighting(0, 0, mark=1)], [sighting(1, 0, mark=2)], [sighting(2, 0, mark=1)]]
+
+    tracks = tracking.join(pieces, encode_mark, frame_count=3)
+
+    assert [[one.frame_index for one in track] for track in tracks] == [[0, 2], [1]]
+
+
+def test_a_single_sighting_of_the_second_finder_is_a_false_alarm_in_a_longer_video() -> None:
+    pieces = [[sighting(index, 0) for index in range(10)], [sighting(3, 500, score=0.7)]]
+
+    assert len(tracking.join(pieces, encode_mark, frame_count=10)) == 1
+    assert len(tracking.join(pieces, encode_mark, frame_count=5)) == 2

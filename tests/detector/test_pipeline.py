@@ -1,0 +1,148 @@
+"""A whole analysis, on clips made from a public-domain photograph and with the shipped model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detector.errors import DetectorError, ErrorCode
+from detector.inference import Network, load_network
+from detector.pipeline import STAGES, Settings, analyze
+from detector.release import default_release
+from detector.report import Reason, Report, Verdict
+from tests import videos
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network(default_release(), threads=2)
+
+
+@pytest.fixture(scope="module")
+def examined(
+    network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Report, Path, list[tuple[str, float]]]:
+    folder = tmp_path_factory.mktemp("analysis")
+    path = videos.two_faces_clip(folder / "clip.mp4")
+    heard: list[tuple[str, float]] = []
+    report = analyze(
+        path,
+        network,
+        Settings(frames=10),
+        out_dir=folder / "out",
+        on_progress=lambda stage, share: heard.append((stage, share)),
+    )
+    return report, folder / "out", heard
+
+
+def test_the_report_says_what_was_analysed(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
+    report, _, _ = examined
+
+    assert (report.frames_requested, report.frames_analyzed) == (10, 10)
+    assert (report.video.width, report.video.height, report.video.codec) == (640, 360, "h264")
+    assert [len(track.samples) for track in report.tracks] == [10, 10]
+    assert report.model.name == default_release().name
+    assert set(report.timings_s) == {"probe", "read", "faces", "network", "verdict", "pictures", "total"}
+    for track in report.tracks:
+        assert track.probability_fake is not None
+        assert 0 <= track.probability_fake <= 1
+        for sample in track.samples:
+            x0, y0, x1, y1 = sample.box
+            assert 0 <= sample.probability_fake <= 1
+            assert x0 < x1
+            assert y0 < y1
+
+
+def test_the_verdict_follows_from_the_people(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
+    report, _, _ = examined
+
+    highest = max(track.probability_fake or 0 for track in report.tracks)
+    assert report.probability_fake == highest
+    if report.verdict is Verdict.INCONCLUSIVE:
+        assert report.confidence is None
+        assert report.reasons
+    else:
+        assert report.confidence == pytest.approx(highest if report.verdict is Verdict.FAKE else 1 - highest)
+
+
+def test_every_picture_the_report_names_exists_and_no_other(
+    examined: tuple[Report, Path, list[tuple[str, float]]],
+) -> None:
+    report, out_dir, _ = examined
+
+    named = {frame.picture for frame in report.frames}
+    named |= {name for track in report.tracks for sample in track.samples for name in (sample.crop, sample.heatmap)}
+    assert named == {path.name for path in out_dir.iterdir()}
+    assert len(named) == 10 + 2 * 20
+
+
+def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
+    _, _, heard = examined
+
+    shares = [share for _, share in heard]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert list(dict.fromkeys(stage for stage, _ in heard)) == list(STAGES)
+
+
+def test_a_report_survives_json(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
+    report, _, _ = examined
+
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_a_report_of_another_version_is_refused(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
+    value = examined[0].to_json()
+
+    with pytest.raises(ValueError, match="schema version"):
+        Report.from_json({**value, "schema_version": 0})
+    with pytest.raises(ValueError, match="lacks"):
+        Report.from_json({key: item for key, item in value.items() if key != "tracks"})
+
+
+def test_the_same_video_gives_the_same_numbers(network: Network, tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4", duration_s=1.0)
+    first, second = (analyze(path, network, Settings(frames=10)).to_json() for _ in range(2))
+
+    assert {**first, "timings_s": None} == {**second, "timings_s": None}
+
+
+def test_nobody_is_an_answer_of_its_own(network: Network, tmp_path: Path) -> None:
+    report = analyze(videos.no_face_clip(tmp_path / "clip.mp4"), network, Settings(frames=10))
+
+    assert (report.verdict, report.probability_fake, report.confidence) == (Verdict.NO_FACE, None, None)
+    assert report.frames_analyzed == 10
+
+
+def test_a_face_too_small_is_not_judged(network: Network, tmp_path: Path) -> None:
+    report = analyze(videos.small_face_clip(tmp_path / "clip.mp4"), network, Settings(frames=10))
+
+    if report.tracks:
+        assert report.verdict is Verdict.INCONCLUSIVE
+        assert Reason.FACE_TOO_SMALL in report.reasons
+    else:
+        assert report.verdict is Verdict.NO_FACE
+    assert report.probability_fake is None
+
+
+def test_an_analysis_stops_when_told(network: Network, tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4")
+    heard: list[float] = []
+
+    with pytest.raises(DetectorError) as caught:
+        analyze(
+            path,
+            network,
+            Settings(frames=10),
+            on_progress=lambda _stage, share: heard.append(share),
+            should_stop=lambda: len(heard) > 4,
+        )
+
+    assert caught.value.code == ErrorCode.CANCELLED
+    assert max(heard) < 0.6
+
+
+@pytest.mark.parametrize("frames", [9, 121])
+def test_the_number_of_frames_has_bounds(frames: int) -> None:
+    with pytest.raises(ValueError, match="between 10 and 120"):
+        Settings(frames=frames)

@@ -1,0 +1,168 @@
+"""Frames come at regular intervals over the whole video, upright, at their true times; what is no video is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector import video
+from detector.errors import DetectorError, ErrorCode
+from tests import videos
+
+
+def times(path: Path, count: int) -> list[float]:
+    return [time_s for _, time_s, _ in video.sample(path, video.probe(path), count)]
+
+
+def test_probe_says_what_the_file_holds(tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4")
+
+    info = video.probe(path)
+
+    assert (info.codec, info.width, info.height, info.rotation_deg) == ("h264", 640, 360, 0)
+    assert info.duration_s == pytest.approx(2.0, abs=0.05)
+    assert info.frame_rate == pytest.approx(25.0)
+    assert info.size_bytes == path.stat().st_size
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"])
+def test_every_container_of_the_upload_page_is_read(tmp_path: Path, ending: str) -> None:
+    path = videos.clip_in_container(tmp_path, ending)
+
+    info = video.probe(path)
+    seen = list(video.sample(path, info, 10))
+
+    assert info.duration_s == pytest.approx(1.0, abs=0.15)
+    assert len(seen) == 10
+    assert {picture.shape for _, _, picture in seen} == {(info.height, info.width, 3)}
+
+
+def test_samples_lie_in_the_middle_of_equal_parts(tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4", duration_s=2.0)
+
+    assert times(path, 10) == pytest.approx([0.2 * (index + 0.5) for index in range(10)], abs=0.041)
+
+
+def test_samples_of_a_variable_rate_follow_the_clock_not_the_frame_number(tmp_path: Path) -> None:
+    path = videos.variable_rate_clip(tmp_path / "clip.mp4", duration_s=3.0)
+
+    seen = times(path, 10)
+
+    assert seen[-1] > 2.5
+    assert np.median(np.diff(seen)) == pytest.approx(0.3, abs=0.1)
+
+
+def test_a_short_video_gives_every_frame_once(tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4", duration_s=0.4)
+
+    seen = times(path, 60)
+
+    assert len(seen) == 10
+    assert len(set(seen)) == 10
+
+
+def test_sampling_by_key_frame_shows_what_decoding_everything_shows(tmp_path: Path) -> None:
+    """Samples more than a second apart are reached by seeking; the pictures must be those of a full decode."""
+    path = videos.face_clip(tmp_path / "clip.mp4", duration_s=24.0, size=(160, 96))
+    whole = list(videos.decoded(path))
+
+    for _, time_s, picture in video.sample(path, video.probe(path), 12):
+        nearest = min(whole, key=lambda frame, at=time_s: abs(frame[0] - at))
+        assert nearest[0] == pytest.approx(time_s, abs=1e-3)
+        assert np.array_equal(nearest[1], picture)
+
+
+@pytest.mark.parametrize("rotation_deg", [90, 180, 270])
+def test_rotation_metadata_is_honoured(tmp_path: Path, rotation_deg: int) -> None:
+    path = videos.rotated_clip(tmp_path / "clip.mp4", rotation_deg)
+    _, stored = next(iter(videos.decoded(path)))
+
+    info = video.probe(path)
+    _, _, picture = next(video.sample(path, info, 25))
+
+    assert np.array_equal(picture, np.rot90(stored, -rotation_deg // 90))
+    assert picture.shape[:2] == (info.height, info.width)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (videos.empty_file, ErrorCode.EMPTY),
+        (videos.renamed_text, ErrorCode.UNREADABLE),
+        (videos.noise_file, ErrorCode.UNREADABLE),
+        (videos.truncated_clip, ErrorCode.UNREADABLE),
+        (videos.audio_only, ErrorCode.NO_VIDEO_STREAM),
+        (videos.still_picture, ErrorCode.UNREADABLE),
+    ],
+)
+def test_what_is_no_video_is_refused_with_a_sentence(tmp_path: Path, make, code: ErrorCode) -> None:  # type: ignore[no-untyped-def]
+    path = make(tmp_path / "clip.mp4")
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path)
+
+    assert caught.value.code == code
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (video.Limits(max_duration_s=1.5), ErrorCode.TOO_LONG),
+        (video.Limits(max_bytes=1000), ErrorCode.TOO_LARGE),
+        (video.Limits(max_pixels=640 * 359), ErrorCode.TOO_MANY_PIXELS),
+    ],
+)
+def test_what_passes_a_limit_is_refused(tmp_path: Path, limits: video.Limits, code: ErrorCode) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4")
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path, limits)
+
+    assert caught.value.code == code
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.mp4", tmp_path):
+        with pytest.raises(DetectorError) as caught:
+            video.probe(path)
+        assert caught.value.code == ErrorCode.UNREADABLE
+
+
+def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
+    videos.face_clip(tmp_path / "secret.mp4")
+    playlist = tmp_path / "clip.mp4"
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nsecret.mp4\n#EXT-X-ENDLIST\n")
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(playlist)
+
+    assert caught.value.code == ErrorCode.UNREADABLE
+
+
+def test_a_cut_off_video_gives_the_frames_that_are_left(tmp_path: Path) -> None:
+    path = videos.truncated_clip(tmp_path / "clip.mkv", kept=0.6)
+
+    seen = list(video.sample(path, video.probe(path), 20))
+
+    assert 3 <= len(seen) <= 20
+
+
+def test_sampling_stops_when_told(tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4")
+    seen = 0
+
+    with pytest.raises(DetectorError) as caught:
+        for _ in video.sample(path, video.probe(path), 10, should_stop=lambda: seen >= 3):
+            seen += 1
+
+    assert (caught.value.code, seen) == (ErrorCode.CANCELLED, 3)
+
+
+def test_the_poster_is_a_small_jpeg(tmp_path: Path) -> None:
+    path = videos.face_clip(tmp_path / "clip.mp4", size=(1280, 720))
+
+    video.save_poster(path, tmp_path / "poster.jpg")
+
+    assert (tmp_path / "poster.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+    assert (tmp_path / "poster.jpg").stat().st_size < 100_000
