@@ -1,8 +1,8 @@
 """The command line: ``python -m detector analyze | probe``; ``--help`` explains each command.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
-input cannot be used, 130 when interrupted. Only what a command needs is imported: ``probe`` runs in a child process
-with little memory.
+input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs
+in a child process with little memory, and an interruption while something loads must end quietly too.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from detector.errors import DetectorError
-from detector.video import Limits, probe, save_poster
 
 if TYPE_CHECKING:
     from detector.release import Release
+    from detector.video import Limits
 
 OK, REFUSED, INTERRUPTED = 0, 2, 130
 
@@ -59,6 +59,8 @@ def _print_json(value: Any) -> None:
 
 
 def _analyze(options: argparse.Namespace) -> int:
+    from detector.video import probe  # noqa: PLC0415 -- slow import
+
     limits = _limits(options)
     probe(options.video, limits)  # so that a wrong file is refused before the network has been loaded
     from detector import pipeline, summary  # noqa: PLC0415 -- slow import
@@ -93,6 +95,8 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
+    from detector.video import probe, save_poster  # noqa: PLC0415 -- slow import
+
     try:
         info = probe(options.path, _limits(options))
         if options.poster:
@@ -111,7 +115,9 @@ def _release(folder: Path | None) -> "Release":
     return load_release(folder) if folder else default_release()
 
 
-def _limits(options: argparse.Namespace) -> Limits:
+def _limits(options: argparse.Namespace) -> "Limits":
+    from detector.video import Limits  # noqa: PLC0415 -- slow import
+
     return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
 
 
@@ -144,6 +150,8 @@ def _add_depth(command: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(command: argparse.ArgumentParser) -> None:
+    from detector.video import Limits  # noqa: PLC0415 -- slow import
+
     limits = Limits()
     command.add_argument("--max-bytes", type=int, default=limits.max_bytes, help="default: %(default)s")
     command.add_argument("--max-duration-s", type=float, default=limits.max_duration_s, help="default: %(default)s")
