@@ -50,7 +50,14 @@ class Inspection:
 
 def inspect(path: Path, poster: Path) -> Inspection:
     """Opens and checks the video, decodes its first frame and draws ``poster`` (JPEG); raises Rejected."""
-    outcome = _run(["probe", str(path), "--json", "--poster", str(poster)], folder=poster.parent)
+    limits = settings.UNMASK
+    bounds = {
+        "--max-bytes": limits.max_upload_bytes,
+        "--max-duration-s": limits.max_duration_s,
+        "--max-pixels": limits.max_pixels,
+    }
+    options = [part for name, value in bounds.items() for part in (name, str(value))]
+    outcome = _run(["probe", str(path), "--json", "--poster", str(poster), *options], folder=poster.parent)
     if outcome is None:
         raise Rejected(ErrorCode.TIMED_OUT)
     code, stdout, stderr = outcome
