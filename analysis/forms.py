@@ -4,9 +4,12 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
+from analysis.messages import sentence_for
 from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, Analysis, State, Verdict
+from detector.errors import ErrorCode
 
 ACCEPTED = "video/*,image/gif,.mp4,.m4v,.mov,.mkv,.webm,.avi,.gif"  # a hint for the file dialog; the content decides
 
@@ -44,7 +47,7 @@ class UploadForm(forms.Form):
             "required": _("Choose a video first; nothing was sent."),
             "missing": _("Choose a video first; nothing was sent."),
             "invalid": _("The file did not arrive; choose it again and send the form once more."),
-            "empty": _("The file is empty; choose the video again, or export it once more from where it came."),
+            "empty": lazy(sentence_for, str)(ErrorCode.EMPTY),
         },
     )
     frames = FramesField()
@@ -77,11 +80,8 @@ class HistoryForm(forms.Form):
 class SelectionForm(forms.Form):
     """Several analyses, ticked in the history; ``confirmed`` says that the person has read what will be deleted."""
 
-    analyses = forms.ModelMultipleChoiceField(queryset=Analysis.objects.none(), required=False)
     confirmed = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, choices: QuerySet[Analysis], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["analyses"]
-        assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = choices
+        self.fields["analyses"] = forms.ModelMultipleChoiceField(queryset=choices, required=False)

@@ -14,13 +14,13 @@ DAYS = 30
 PACE_SAMPLE = 20  # the newest finished analyses speak for this machine as it is now
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Day:
     """What was asked for on one day."""
 
     date: datetime.date
     total: int = 0
-    verdicts: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Verdict.values, 0))
     failed: int = 0
     cancelled: int = 0
 
@@ -43,32 +43,23 @@ def since(days: int = DAYS) -> QuerySet[Analysis]:
 
 def per_day(days: int = DAYS) -> list[Day]:
     """One entry a day, oldest first, days without any included."""
-    counts = {f"verdict_{code}": Count("pk", filter=Q(verdict=code)) for code in Verdict.values}
+    today = timezone.localdate()
+    found = {date: Day(date) for date in (today - datetime.timedelta(days=back) for back in reversed(range(days)))}
     rows = (
         since(days)
         .annotate(day=TruncDate("created_at"))
-        .order_by("day")
-        .values("day")
-        .annotate(
-            total=Count("pk"),
-            failed=Count("pk", filter=Q(state=State.FAILED)),
-            cancelled=Count("pk", filter=Q(state=State.CANCELLED)),
-            **counts,
-        )
+        .order_by()
+        .values_list("day", "state", "verdict")
+        .annotate(count=Count("pk"))
     )
-    found = {
-        row["day"]: Day(
-            date=row["day"],
-            total=row["total"],
-            verdicts={code: row[f"verdict_{code}"] for code in Verdict.values},
-            failed=row["failed"],
-            cancelled=row["cancelled"],
-        )
-        for row in rows
-    }
-    today = timezone.localdate()
-    dates = [today - datetime.timedelta(days=back) for back in reversed(range(days))]
-    return [found.get(date) or Day(date=date, verdicts=dict.fromkeys(Verdict.values, 0)) for date in dates]
+    for date, state, verdict, count in rows:
+        day = found.setdefault(date, Day(date))
+        day.total += count
+        day.failed += count if state == State.FAILED else 0
+        day.cancelled += count if state == State.CANCELLED else 0
+        if verdict:
+            day.verdicts[verdict] += count
+    return list(found.values())
 
 
 def failures_by_code(days: int = DAYS) -> list[tuple[str, int]]:

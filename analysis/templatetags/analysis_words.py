@@ -25,6 +25,13 @@ def percent(probability: float | None) -> str:
 
 
 @register.filter
+def short_percent(probability: float) -> str:
+    """As ``percent``, for narrow places."""
+    rounded = round(probability * 100)
+    return ">99 %" if rounded >= 100 else "<1 %" if rounded <= 0 else percent(probability)
+
+
+@register.filter
 def threshold(probability: float) -> str:
     """A threshold in percent as exact as it was set, up to one decimal."""
     value = round(probability * 100, 1)

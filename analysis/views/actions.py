@@ -57,7 +57,9 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = analysis_or_404(request, pk)
     if request.method == "POST":
         services.delete([analysis])
-        messages.success(request, _("“%(name)s” was deleted with everything made from it.") % {"name": analysis.video.name})
+        messages.success(
+            request, _("“%(name)s” was deleted with everything made from it.") % {"name": analysis.video.name}
+        )
         return redirect("analysis:list")
     back = reverse("analysis:detail", args=[pk])
     return render(request, "analysis/delete.html", {"analyses": [analysis], "action": request.path, "back": back})

@@ -1,4 +1,4 @@
-"""What the result page shows: the verdict with its grounds, each person's scores and pictures, the frames, the particulars."""
+"""What the result page shows: the verdict with its grounds, each person's scores and pictures, the frames, facts."""
 
 import functools
 from collections import defaultdict
@@ -94,6 +94,7 @@ def context_of(analysis: Analysis) -> dict[str, Any]:
         "error_rate": error_rate_of(report.model, report.verdict),
         "ruler": timeline.ruler_of(report.probability_fake, scale) if report.probability_fake is not None else None,
         "people": people,
+        "judged": sum(person.track.probability_fake is not None for person in people),
         "folded": sum(not person.is_open for person in people),
         "frames": frames,
         "first_s": frames[0].row.time_s if frames else None,
@@ -120,7 +121,7 @@ def error_rate_of(model: ModelInfo, verdict: str) -> ErrorRate | None:
 
 
 def _people(analysis: Analysis, scale: Scale) -> list[Person]:
-    people = []
+    people: list[Person] = []
     for track in analysis.tracks.prefetch_related("samples"):
         samples = sorted(track.samples.all(), key=lambda sample: (sample.time_s, sample.frame_index))
         if not samples:

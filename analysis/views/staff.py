@@ -31,6 +31,7 @@ class Column:
     failed_height: str
     anchor: str
     is_labelled: bool
+    is_minor: bool  # its label is left out on a narrow screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def _columns(days: list[Day], most: int) -> list[Column]:
                 failed_height=f"{failed:.1f}" if failed else "0",
                 anchor="end" if at == len(days) - 1 else "middle",
                 is_labelled=(len(days) - 1 - at) % 7 == 0,
+                is_minor=(len(days) - 1 - at) % 14 != 0,
             )
         )
     return columns

@@ -88,6 +88,7 @@ class Chart:
     height: int = HEIGHT_PX
     tick_end: int = HEIGHT_PX + 5
     tick_text: int = HEIGHT_PX + 20
+    title_text: int = HEIGHT_PX + 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,8 @@ def _points(scores: Sequence[Score], scale: Scale) -> list[Point]:
     places = [_across(score.time_s, scale) for score in scores]
     edges = [0.0, *((before + after) / 2 for before, after in itertools.pairwise(places)), 100.0]
     points = []
-    for score, place, left, right in zip(scores, places, edges, edges[1:], strict=False):
-        left, right = max(left, place - _WIDEST_TARGET / 2), min(right, place + _WIDEST_TARGET / 2)
+    for score, place, start, end in zip(scores, places, edges, edges[1:], strict=False):
+        left, right = max(start, place - _WIDEST_TARGET / 2), min(end, place + _WIDEST_TARGET / 2)
         points.append(
             Point(
                 score=score,
@@ -176,7 +177,7 @@ def _segments(scores: Sequence[Score], scale: Scale) -> list[Segment]:
 
 def _ticks(duration_s: float) -> list[Tick]:
     step = next((step for step in _TICK_STEPS_S if duration_s / step <= _MOST_TICKS), duration_s)
-    if step <= 0:
+    if duration_s <= 0:
         return [Tick(time_s=0.0, x="0", anchor="start")]
     ticks = []
     for count in range(int(duration_s / step + 1e-6) + 1):

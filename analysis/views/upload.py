@@ -1,4 +1,4 @@
-"""Sending a new video: a plain form that works by itself, and the same answers as JSON for the script that shows progress."""
+"""Sending a new video: a plain form that works by itself, the same answers as JSON for the script that sends it."""
 
 from http import HTTPStatus
 
@@ -47,7 +47,9 @@ def _submit(request: HttpRequest, form: UploadForm) -> Analysis | None:
 
 def _accepted(request: HttpRequest, analysis: Analysis) -> HttpResponse:
     if analysis.video.analyses.exclude(pk=analysis.pk).exists():
-        messages.info(request, _("You had this very file examined before; the earlier results are linked on this page."))
+        messages.info(
+            request, _("You had this very file examined before; the earlier results are linked on this page.")
+        )
     address = reverse("analysis:detail", args=[analysis.pk])
     if _wants_json(request):
         return JsonResponse({"location": address}, status=HTTPStatus.CREATED)

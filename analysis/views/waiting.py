@@ -1,4 +1,4 @@
-"""What the page of an unfinished analysis shows: the stages as steps, the share, the place in the queue, the time left."""
+"""What the page of an unfinished analysis shows: the stages as steps, share, place in the queue, time left."""
 
 from dataclasses import dataclass
 

@@ -70,7 +70,6 @@
     if (event.detail.byPointer && !isSeen) viewer.scrollIntoView({ block: "start" });
   });
 
-  count.hidden = false;
   buttons.hidden = false;
   mark(0);
   const asked = figures.findIndex((figure) => `#${figure.id}` === window.location.hash);

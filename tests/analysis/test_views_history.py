@@ -1,0 +1,183 @@
+"""A person's history: order, search, filters, pages, empty states, deleting several."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from analysis.models import Analysis, State, Verdict
+from analysis.views import history
+from tests.analysis.builders import make_analysis, make_user, make_video
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/analyses/"
+DELETE = "/analyses/delete/"
+
+
+@pytest.fixture
+def user(client: Client) -> User:
+    person = make_user()
+    client.force_login(person)
+    return person
+
+
+def make_named(owner: User, name: str, state: str = State.DONE, age_days: float = 0, **fields: Any) -> Analysis:
+    analysis = make_analysis(state, video=make_video(owner, name=name), **fields)
+    Analysis.objects.filter(pk=analysis.pk).update(created_at=timezone.now() - timedelta(days=age_days))
+    return analysis
+
+
+def names(client: Client, **asked: str) -> list[str]:
+    return [row.video.name for row in client.get(LIST, asked).context["page"]]
+
+
+def test_newest_first_and_only_ones_own(client: Client, user: User) -> None:
+    make_named(user, "old.mp4", age_days=2)
+    make_named(user, "new.mp4")
+    make_named(user, "middle.mp4", age_days=1)
+    make_named(make_user(), "foreign.mp4")
+
+    assert names(client) == ["new.mp4", "middle.mp4", "old.mp4"]
+
+
+def test_staff_see_their_own_here_too() -> None:
+    client, staff = Client(), make_user(staff=True)
+    client.force_login(staff)
+    make_named(make_user(), "foreign.mp4")
+    make_named(staff, "mine.mp4")
+
+    assert names(client) == ["mine.mp4"]
+
+
+def test_search_by_part_of_the_name_in_any_case(client: Client, user: User) -> None:
+    make_named(user, "Minister Speech.mp4")
+    make_named(user, "weather.mp4")
+
+    assert names(client, q="speech") == ["Minister Speech.mp4"]
+
+
+def test_filters_by_verdict_and_state_together(client: Client, user: User) -> None:
+    make_named(user, "fake.mp4", verdict=Verdict.FAKE, age_days=1)
+    make_named(user, "real.mp4", verdict=Verdict.REAL)
+    make_named(user, "failed.mp4", State.FAILED)
+
+    assert names(client, verdict="FAKE") == ["fake.mp4"]
+    assert names(client, state="failed") == ["failed.mp4"]
+    assert names(client, verdict="REAL", state="done") == ["real.mp4"]
+    assert names(client, verdict="REAL", state="failed") == []
+
+
+def test_an_unknown_filter_is_told_and_narrows_nothing(client: Client, user: User) -> None:
+    make_named(user, "one.mp4")
+
+    response = client.get(LIST, {"verdict": "PERHAPS"})
+
+    assert [row.video.name for row in response.context["page"]] == ["one.mp4"]
+    assert list(response.context["form"].errors) == ["verdict"]
+
+
+def test_pages_keep_the_search(client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE_SIZE", 2)
+    for age in range(5):
+        make_named(user, f"clip-{age}.mp4", State.CANCELLED, age_days=age)
+
+    page = client.get(LIST, {"q": "clip", "page": "2"})
+
+    assert [row.video.name for row in page.context["page"]] == ["clip-2.mp4", "clip-3.mp4"]
+    assert 'href="?q=clip&amp;page=3"' in page.content.decode()
+    assert names(client, page="99") == ["clip-4.mp4"]
+    assert names(client, page="x") == ["clip-0.mp4", "clip-1.mp4"]
+
+
+@pytest.mark.usefixtures("user")
+def test_nothing_at_all_invites_to_begin(client: Client) -> None:
+    page = client.get(LIST).content.decode()
+
+    assert "Nothing examined yet" in page
+    assert 'name="q"' not in page
+
+
+def test_nothing_found_offers_the_way_back(client: Client, user: User) -> None:
+    make_named(user, "one.mp4")
+
+    page = client.get(LIST, {"q": "zebra"}).content.decode()
+
+    assert "No analysis matches" in page
+    assert 'value="zebra"' in page
+    assert "Nothing examined yet" not in page
+
+
+def test_the_number_of_queries_does_not_grow(client: Client, user: User, django_assert_num_queries: Any) -> None:
+    make_named(user, "first.mp4")
+    with django_assert_num_queries(4):  # session, person, count, rows
+        client.get(LIST)
+
+    make_named(user, "second.mp4", State.RUNNING)
+    make_named(user, "third.mp4", State.FAILED)
+    with django_assert_num_queries(4):
+        assert len(client.get(LIST).context["page"]) == 3
+
+
+def test_rows_show_thumbnail_state_and_people(client: Client, user: User) -> None:
+    done = make_named(user, "done.mp4")
+
+    page = client.get(LIST).content.decode()
+
+    assert f'src="/analyses/{done.pk}/poster.jpg"' in page
+    assert "1 person" in page
+    assert "97 % likely fake" in page
+
+
+def test_deleting_several_asks_first(client: Client, user: User) -> None:
+    chosen = [make_named(user, f"{number}.mp4", State.CANCELLED) for number in range(2)]
+    kept = make_named(user, "kept.mp4", State.CANCELLED)
+    ticked = {"analyses": [str(row.pk) for row in chosen]}
+
+    asked = client.post(DELETE, ticked).content.decode()
+    assert "Delete 2 analyses?" in asked
+    assert all(f'name="analyses" value="{row.pk}"' in asked for row in chosen)
+    assert Analysis.objects.count() == 3
+
+    response = client.post(DELETE, {**ticked, "confirmed": "on"}, follow=True)
+    assert "2 analyses were deleted." in response.content.decode()
+    assert list(Analysis.objects.all()) == [kept]
+
+
+def test_nothing_ticked_deletes_nothing(client: Client, user: User) -> None:
+    make_named(user, "one.mp4")
+
+    response = client.post(DELETE, {"confirmed": "on"}, follow=True)
+
+    assert "Nothing was ticked, so nothing was deleted." in response.content.decode()
+    assert Analysis.objects.count() == 1
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize("staff", [False, True])
+def test_one_that_belongs_to_another_cannot_be_ticked(client: Client, staff: bool) -> None:
+    if staff:
+        client.force_login(make_user(staff=True))
+    foreign = make_named(make_user(), "foreign.mp4", State.CANCELLED)
+
+    response = client.post(DELETE, {"analyses": [str(foreign.pk)], "confirmed": "on"})
+
+    assert response.status_code == 404
+    assert list(Analysis.objects.all()) == [foreign]
+
+
+@pytest.mark.usefixtures("user")
+def test_nonsense_in_the_selection_is_404(client: Client) -> None:
+    assert client.post(DELETE, {"analyses": ["../../etc"], "confirmed": "on"}).status_code == 404
+
+
+def test_deleting_needs_the_forms_token(user: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(user)
+    row = make_named(user, "one.mp4", State.CANCELLED)
+
+    assert strict.post(DELETE, {"analyses": [str(row.pk)], "confirmed": "on"}).status_code == 403
+    assert Analysis.objects.count() == 1

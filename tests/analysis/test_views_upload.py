@@ -1,0 +1,171 @@
+"""The upload page and the page that examines a video again: what is accepted, and how a refusal comes back."""
+
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from analysis.messages import sentence_for
+from analysis.models import Analysis, State, Video
+from tests.analysis.builders import make_analysis, make_user
+from tests.videos import face_clip
+
+pytestmark = pytest.mark.django_db
+
+NEW = "/analyses/new/"
+JSON = {"accept": "application/json"}
+
+
+@pytest.fixture
+def user(client: Client) -> User:
+    person = make_user()
+    client.force_login(person)
+    return person
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return face_clip(tmp_path_factory.mktemp("clips") / "talk.mp4", duration_s=0.4)
+
+
+def text_file() -> SimpleUploadedFile:
+    return SimpleUploadedFile("notes.mp4", b"no video at all, only words " * 40, "video/mp4")
+
+
+def test_the_empty_form_suggests_sixty_frames(client: Client, user: User) -> None:
+    page = client.get(NEW).content.decode()
+
+    assert 'name="frames" value="60" min="10" max="120"' in page
+    assert 'enctype="multipart/form-data"' in page
+
+
+@pytest.mark.usefixtures("user")
+def test_the_pace_of_earlier_analyses_is_told(client: Client) -> None:
+    make_analysis(State.DONE, frames_requested=10)  # took 20 seconds
+
+    assert 'data-seconds-per-frame="2.0' in client.get(NEW).content.decode()
+
+
+def test_a_video_is_taken_and_its_page_shown(client: Client, user: User, clip: Path) -> None:
+    with clip.open("rb") as file:
+        response = client.post(NEW, {"video": file, "frames": 25})
+
+    analysis = Analysis.objects.get()
+    assert response.status_code == 302
+    assert response.headers["Location"] == reverse("analysis:detail", args=[analysis.pk])
+    assert (analysis.video.owner, analysis.video.name, analysis.frames_requested) == (user, "talk.mp4", 25)
+    assert analysis.state == State.QUEUED
+
+
+@pytest.mark.usefixtures("user")
+def test_the_same_video_is_recognised(client: Client, clip: Path) -> None:
+    for frames in (25, 40):
+        with clip.open("rb") as file:
+            response = client.post(NEW, {"video": file, "frames": frames}, headers=JSON)
+    first = Analysis.objects.get(frames_requested=25)
+
+    page = client.get(response.json()["location"]).content.decode()
+
+    assert response.status_code == 201
+    assert Video.objects.count() == 1
+    assert "You had this very file examined before" in page
+    assert reverse("analysis:detail", args=[first.pk]) in page
+
+
+@pytest.mark.usefixtures("user")
+def test_a_refusal_keeps_the_frames_and_says_why_at_the_field(client: Client) -> None:
+    response = client.post(NEW, {"video": text_file(), "frames": 33})
+    page = response.content.decode()
+
+    assert response.status_code == 200
+    assert response.context["form"].errors == {"video": [sentence_for("unreadable")]}
+    assert 'name="frames" value="33"' in page
+    assert '<ul class="errorlist" id="id_video_error">' in page
+    assert 'aria-invalid="true" aria-describedby="id_video_error"' in page
+    assert not Video.objects.exists()
+
+
+@pytest.mark.usefixtures("user")
+def test_the_script_gets_the_same_refusal_as_json(client: Client) -> None:
+    response = client.post(NEW, {"video": text_file(), "frames": 33}, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json() == {"errors": {"video": [sentence_for("unreadable")]}}
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [
+        ("9", "Choose at least 10 frames; fewer say too little."),
+        ("121", "Choose at most 120 frames; more take longer and add little."),
+        ("many", "Enter a whole number of frames between 10 and 120."),
+        ("", "Enter a number of frames between 10 and 120; 60 suits most videos."),
+    ],
+)
+def test_frames_outside_the_range_are_refused(client: Client, frames: str, sentence: str) -> None:
+    response = client.post(NEW, {"video": text_file(), "frames": frames})
+
+    assert response.context["form"].errors == {"frames": [sentence]}
+
+
+@pytest.mark.usefixtures("user")
+def test_no_file_and_an_empty_file_have_their_own_sentences(client: Client) -> None:
+    missing = client.post(NEW, {"frames": 60})
+    empty = client.post(NEW, {"video": SimpleUploadedFile("a.mp4", b""), "frames": 60})
+
+    assert missing.context["form"].errors == {"video": ["Choose a video first; nothing was sent."]}
+    assert empty.context["form"].errors == {"video": [sentence_for("empty")]}
+
+
+def test_a_full_queue_is_told_at_the_video(client: Client, user: User) -> None:
+    user.max_queued = 0
+    user.save()
+
+    response = client.post(NEW, {"video": text_file(), "frames": 60})
+
+    assert response.context["form"].errors == {"video": [sentence_for("queue_full", {"max_queued": 0})]}
+
+
+def test_a_name_with_markup_is_shown_as_text(client: Client, user: User) -> None:
+    analysis = make_analysis(owner=user)
+    analysis.video.name = "<script>alert(1)</script>.mp4"
+    analysis.video.save()
+
+    page = client.get(reverse("analysis:detail", args=[analysis.pk])).content.decode()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp4" in page
+
+
+def test_again_queues_another_analysis_of_the_same_video(client: Client, user: User) -> None:
+    old = make_analysis(State.DONE, owner=user)
+
+    response = client.post(reverse("analysis:again", args=[old.pk]), {"frames": 99})
+
+    new = Analysis.objects.exclude(pk=old.pk).get()
+    assert response.headers["Location"] == reverse("analysis:detail", args=[new.pk])
+    assert (new.video, new.frames_requested, new.state) == (old.video, 99, State.QUEUED)
+
+
+def test_again_says_what_is_wrong_with_the_number(client: Client, user: User) -> None:
+    old = make_analysis(State.DONE, owner=user)
+
+    response = client.post(reverse("analysis:again", args=[old.pk]), {"frames": 500})
+
+    assert response.context["form"].errors["frames"] == ["Choose at most 120 frames; more take longer and add little."]
+    assert 'value="500"' in response.content.decode()
+    assert Analysis.objects.count() == 1
+
+
+def test_again_says_when_the_queue_is_full(client: Client, user: User) -> None:
+    old = make_analysis(State.DONE, owner=user)
+    user.max_queued = 0
+    user.save()
+
+    response = client.post(reverse("analysis:again", args=[old.pk]), {"frames": 50})
+
+    assert response.context["form"].non_field_errors() == [sentence_for("queue_full", {"max_queued": 0})]
