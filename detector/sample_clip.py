@@ -1,7 +1,7 @@
 """Makes demonstration clips from one public-domain photograph: for benchmarks, the installation check and tests.
 
 The photographed face moves, turns and comes nearer over a blurred, grainy background, so that decoding, finding and
-following faces all have real work to do. No footage of anybody is needed; ``samples/LICENSE.md`` tells of the photograph.
+following faces all have real work to do. No footage of anybody is needed; see ``samples/LICENSE.md``.
 """
 
 import math
