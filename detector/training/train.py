@@ -22,9 +22,10 @@ from detector.training.pairs import Mixture, PairBatches, loader, normalised
 
 @dataclass(frozen=True)
 class Plan:
-    """One run; seconds count across resumptions."""
+    """One run; it ends when its seconds or its steps are spent, both counted across resumptions."""
 
     seconds: float = 3600
+    steps: int | None = None
     rate: float = 3e-4
     head_rate: float = 1e-3
     weight_decay: float = 0.02
@@ -38,7 +39,7 @@ class Plan:
 
 
 def train(videos: Pack, photographs: Pack, validation: Pack, initial: Path | None, plan: Plan, folder: Path) -> None:
-    """Train until ``plan.seconds`` are spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
+    """Train until the plan is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
 
     ``initial`` is a backbone's state dict from ``initialise``. The result is ``averaged`` in checkpoint.pt.
     """
@@ -144,7 +145,10 @@ class _Run:
         """Count the time since the last call and set the learning rates; False when the plan's time is over."""
         now = time.monotonic()
         self.spent_s, self.clock = self.spent_s + now - self.clock, now
-        share = min(1.0, self.spent_s / self.plan.seconds)
+        share = self.spent_s / self.plan.seconds
+        if self.plan.steps is not None:
+            share = max(share, self.step / self.plan.steps)
+        share = min(1.0, share)
         shape = min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * share))))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * shape

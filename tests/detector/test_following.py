@@ -74,7 +74,7 @@ def test_a_cut_shows_the_pixels_under_its_landmarks() -> None:
         x, y = point.round().astype(int)
         picture[y - 4 : y + 5, x - 4 : x + 5] = 255
         crop = crops.cut(picture, placement, 160)
-        expected = crops.landmarks_in_crop(np.float32([[x, y]]), placement, 160)[0]
+        expected = crops.landmarks_in_crop(np.array([[x, y]], np.float32), placement, 160)[0]
         rows, columns = np.nonzero(crop[..., 0] > 100)
         assert [columns.mean(), rows.mean()] == pytest.approx(expected.tolist(), abs=1.0)
 

@@ -1,0 +1,219 @@
+"""What training stands on: packs, made fakes, pairs that share everything but the class, resuming, calibration."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detector.following import CropShape
+from detector.inference import load_network
+from detector.model import Detector
+from detector.release import Calibration, Decision, load_release
+from detector.training import calibrate, fakes, packs, temporal, train
+from detector.training.__main__ import main
+from detector.training.degrade import Chain
+from detector.training.packs import Clip, CropRow, Pack
+from detector.training.pairs import Mixture, PairBatches
+from detector.training.release import write_release
+from tests import videos
+
+SHAPE = CropShape(size=64, margin=1.45)
+DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=10, min_sharpness=0.0, min_frames=2, window=8)
+
+
+def landmarks(size: int) -> np.ndarray:
+    """An oval of points with brows, eyes, nose and mouth about where a face has them."""
+    angles = np.linspace(0, np.pi, 17)
+    points = np.zeros((68, 2), np.float32)
+    points[:17] = np.stack([0.5 - 0.24 * np.cos(angles), 0.5 + 0.25 * np.sin(angles)], axis=1)
+    points[17:27] = np.stack([np.linspace(0.3, 0.7, 10), np.full(10, 0.38)], axis=1)
+    points[27:48] = np.stack([np.linspace(0.35, 0.65, 21), np.linspace(0.42, 0.6, 21)], axis=1)
+    points[48:] = np.stack([np.linspace(0.42, 0.58, 20), 0.65 + 0.02 * np.sin(np.arange(20))], axis=1)
+    return points * size
+
+
+def row(seed: int, size: int = 96) -> CropRow:
+    picture = videos.resized(videos.portrait(), size)
+    tinted = np.clip(picture.astype(int) + np.random.default_rng(seed).integers(-40, 41, 3), 0, 255).astype(np.uint8)
+    return CropRow(tinted, landmarks(size), seed * 0.1, 80, 30.0)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    clips = [
+        (Clip("a.mp4", 0, "set1", "ann", ""), [row(0), row(1)]),
+        (Clip("b.mp4", 1, "set1", "ann", "swap"), [row(2), row(3)]),
+        (Clip("none.mp4", 1, "set1", "bob", "swap"), []),
+        (Clip("c.mp4", 0, "set2", "cid", ""), [row(4)]),
+        (Clip("d.mp4", 1, "set2", "dan", "swap"), [row(5), row(6)]),
+    ]
+    path = tmp_path_factory.mktemp("packs") / "train.npz"
+    assert packs.write(path, clips, size=96, margin=2.0, quality=98) == 7
+    return packs.read(path)
+
+
+def test_a_pack_gives_back_what_went_in(pack: Pack) -> None:
+    assert [(clip.file, clip.first, clip.count) for clip in pack.clips] == [
+        ("a.mp4", 0, 2),
+        ("b.mp4", 2, 2),
+        ("c.mp4", 4, 1),
+        ("d.mp4", 5, 2),
+    ]
+    assert np.abs(pack.crop(4).astype(int) - row(4).pixels).mean() < 2
+    assert np.array_equal(pack.landmarks[4], row(4).landmarks)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_self_blended_fake_differs_from_its_genuine_half_around_the_face_alone(seed: int) -> None:
+    one = row(0, size=160)
+    real, fake = fakes.self_blend(one.pixels, one.landmarks, np.random.default_rng(seed))
+
+    changed = np.abs(real.astype(int) - fake.astype(int)).max(axis=2)
+    inside = cv2.fillConvexPoly(np.zeros((160, 160), np.uint8), cv2.convexHull(one.landmarks.astype(np.int32)), 1)
+    far = cv2.dilate(inside, np.ones((61, 61), np.uint8)) == 0
+    assert changed.max() > 3
+    assert changed[far].max() <= 1
+    again = fakes.self_blend(one.pixels, one.landmarks, np.random.default_rng(seed))
+    assert np.array_equal(fake, again[1])
+
+
+def test_a_mask_lies_between_nothing_and_everything() -> None:
+    for seed in range(20):
+        mask = fakes.blending_mask(landmarks(160), 160, np.random.default_rng(seed))
+        assert mask.shape == (160, 160)
+        assert 0 <= mask.min() < 0.01
+        assert 0.2 < mask.max() < 1.001
+
+
+def test_a_chain_does_the_same_to_both_of_a_pair() -> None:
+    picture = videos.resized(videos.portrait(), 96)
+    for seed in range(20):
+        chain = Chain.draw(np.random.default_rng(seed))
+        first, second = (chain.apply(picture, 2.0, 64, 1.45) for _ in range(2))
+        assert first.shape == (64, 64, 3)
+        assert np.array_equal(first, second)
+
+
+def test_a_chain_of_no_strength_is_the_plain_cut() -> None:
+    picture = videos.resized(videos.portrait(), 200)
+    chain = Chain.draw(np.random.default_rng(3), strength=0.0)
+    inner = picture[27:173, 27:173]
+
+    cut = chain.apply(picture, 2.0, 146, 1.46)
+
+    assert np.abs(cut[2:-2, 2:-2].astype(int) - inner[2:-2, 2:-2]).mean() < 3
+
+
+def test_batches_are_pairs_and_depend_on_seed_and_step_alone(pack: Pack) -> None:
+    mixture = Mixture(pairs=3)
+    first = iter(PairBatches(pack, pack, SHAPE, mixture, seed=7, first_step=0))
+    next(first)
+    crops, labels = next(first)
+    resumed, _ = next(iter(PairBatches(pack, pack, SHAPE, mixture, seed=7, first_step=1)))
+
+    assert crops.shape == (6, 3, 64, 64)
+    assert labels.tolist() == [0, 1] * 3
+    assert torch.equal(crops, resumed)
+
+
+def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pack) -> None:
+    batches = PairBatches(pack, pack, SHAPE, Mixture(), seed=0, first_step=0)
+
+    assert [clip.file for clip in batches.real["ann"]] == ["a.mp4"]
+    assert "dan" not in batches.real
+    assert [clip.file for clip in batches.real_sets["set2"]] == ["c.mp4"]
+
+
+def test_training_learns_and_resumes_from_its_checkpoint(pack: Pack, tmp_path: Path) -> None:
+    plan = train.Plan(steps=2, workers=0, size=64, save_every_s=0, validate_every_s=1e9)
+    train.train(pack, pack, pack, None, plan, tmp_path)
+    before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    train.train(pack, pack, pack, None, replace(plan, steps=3), tmp_path)
+    after = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+
+    assert (before["step"], after["step"]) == (2, 3)
+    assert after["spent_s"] > before["spent_s"] > 0
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"auc", "matched_auc"} <= log[-1].keys()
+    weights = before["model"]["frame_head.weight"], after["model"]["frame_head.weight"]
+    assert not torch.equal(*weights)
+
+
+def test_the_temporal_head_learns_what_its_features_show(pack: Pack) -> None:
+    torch.manual_seed(0)
+    model = Detector()
+    before = model.temporal_head.classify.weight.detach().clone()
+    plan = temporal.Plan(versions=1, steps=20, batch=4)
+
+    temporal.train_temporal(model, pack, SHAPE, plan, torch.device("cpu"))
+
+    assert not torch.equal(before, model.temporal_head.classify.weight)
+    assert not model.temporal_head.training
+
+
+def test_thresholds_keep_their_promises_and_stay_on_their_side() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 200)
+    good = np.concatenate([random.beta(2, 6, 200), random.beta(6, 2, 200)])
+    fake, real = calibrate.thresholds(good, labels, calibrate.Targets())
+
+    assert (good[labels == 0] >= fake).mean() <= 0.05
+    assert (good[labels == 1] <= real).mean() <= 0.10
+    perfect = np.where(labels == 1, 0.99, 0.01)
+    assert calibrate.thresholds(perfect, labels, calibrate.Targets()) == (0.5, 0.5)
+
+
+def test_calibration_is_fitted_through_the_served_network(pack: Pack, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    crop = CropShape(size=96, margin=2.0)
+    write_release(tmp_path / "m-1", "m", "1", Detector(), crop, Calibration(1, 0, 1, 0), DECISION)
+    network = load_network(load_release(tmp_path / "m-1"), threads=2)
+
+    calibration, decision = calibrate.calibrate(network, pack, DECISION, calibrate.Targets())
+
+    assert all(np.isfinite([calibration.track_scale, calibration.track_offset, calibration.frame_scale]))
+    assert decision.threshold_real <= 0.5 <= decision.threshold_fake
+    assert decision.min_face_px == DECISION.min_face_px
+
+
+def test_prepare_packs_the_person_of_every_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    videos.face_clip(tmp_path / "real.mp4", duration_s=1.0)
+    videos.renamed_text(tmp_path / "text.mp4")
+    (tmp_path / "list.csv").write_text(
+        "file,split,label,dataset,source,method\n"
+        "real.mp4,train,real,made,collins,\n"
+        "text.mp4,train,fake,made,collins,swap\n"
+        "real.mp4,test,real,made,collins,\n"
+    )
+
+    code = main(
+        [
+            "prepare",
+            str(tmp_path / "list.csv"),
+            "--split",
+            "train",
+            "--frames",
+            "5",
+            "--jobs",
+            "1",
+            "--out",
+            str(tmp_path / "pack.npz"),
+        ]
+    )
+    made = packs.read(tmp_path / "pack.npz")
+
+    assert code == 0
+    assert "5 crops of 2 files" in capsys.readouterr().out
+    assert [(clip.file, clip.label, clip.count) for clip in made.clips] == [("real.mp4", 0, 5)]
+    assert (made.size, made.margin) == (224, 2.0)
+
+
+def test_a_step_that_cannot_go_on_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["prepare", str(tmp_path / "missing.csv"), "--out", str(tmp_path / "pack.npz")])
+
+    assert code == 2
+    assert "prepare cannot go on" in capsys.readouterr().err
