@@ -102,7 +102,7 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
 
     @admin.action(description=gettext_lazy("Put into the queue again"), permissions=["operate"])
     def requeue(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
-        self._tell(request, rows.count(), sum(services.retry(row) for row in rows))
+        self._tell(request, rows.count(), sum(services.retry(row, within_quota=False) for row in rows))
 
     @admin.action(description=gettext_lazy("Cancel"), permissions=["operate"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:

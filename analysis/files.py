@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _VIDEOS, _ANALYSES = "videos", "analyses"
 _COPY_BYTES = 1024 * 1024
+_ROWS_AT_ONCE = 500
 
 
 @contextlib.contextmanager
@@ -122,11 +123,12 @@ def _sweep_stored(kind: str, older_than_s: float) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     rows = (Video if kind == _VIDEOS else Analysis)._base_manager
-    strays = []
-    for name in names:
-        pk = _as_uuid(name)
-        if pk is not None and not rows.filter(pk=pk).exists() and _age_s(f"{kind}/{name}") > older_than_s:
-            strays.append(f"{kind}/{name}")
+    found = [pk for pk in map(_as_uuid, names) if pk is not None]
+    strays: list[str] = []
+    for start in range(0, len(found), _ROWS_AT_ONCE):
+        some = found[start : start + _ROWS_AT_ONCE]
+        without_row = set(some) - set(rows.filter(pk__in=some).values_list("pk", flat=True))
+        strays += [name for pk in without_row if _age_s(name := f"{kind}/{pk}") > older_than_s]
     remove_folders(strays)
     return len(strays)
 

@@ -4,40 +4,26 @@ Whatever is refused leaves nothing behind; whatever is accepted is committed bef
 accepted when the queue is down. Rows that have files are deleted here and nowhere else.
 """
 
-import hashlib
 import logging
-import os
-import unicodedata
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
-from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, queries, tasks
+from analysis import files, inspection, lifecycle, queries, tasks, uploads
 from analysis.messages import Code, sentence_for
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, Video
 from detector.errors import ErrorCode
 
-if TYPE_CHECKING:
-    _File = File[bytes]
-else:
-    _File = File
-
 logger = logging.getLogger(__name__)
-
-_MAX_NAME = 200
-_CHUNK_BYTES = 1024 * 1024
 
 
 class Refused(Exception):
@@ -49,16 +35,6 @@ class Refused(Exception):
         super().__init__(self.message)
 
 
-@dataclass(frozen=True)
-class _Received:
-    """An upload on the local disk."""
-
-    path: Path
-    name: str
-    sha256: str
-    size_bytes: int
-
-
 def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """Keeps the uploaded video and queues its analysis; raises Refused and keeps nothing when it cannot be analysed.
 
@@ -68,7 +44,8 @@ def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     _check_size(upload.size or 0)
     _check_queue(owner)
     with files.work_folder("upload") as folder:
-        received = _receive(upload, folder)
+        received = uploads.receive(upload, folder, settings.UNMASK.max_upload_bytes)
+        _check_size(received.size_bytes)
         analysis = _submit_known(owner, received, frames)
         if analysis is not None:
             return analysis
@@ -102,6 +79,7 @@ def analyze_again(analysis: Analysis, frames: int) -> Analysis:
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
         if video is None:
             raise Refused(Code.FILE_MISSING)
+        _lock(video.owner)
         _check_queue(video.owner)
         return _queue(video, frames)
 
@@ -111,9 +89,16 @@ def cancel(analysis: Analysis) -> bool:
     return lifecycle.cancel(analysis.pk)
 
 
-def retry(analysis: Analysis) -> bool:
-    """Puts what failed or was cancelled back into the queue; False when it is neither."""
+def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
+    """Puts what failed or was cancelled back into the queue; False when it is neither.
+
+    Raises Refused when the owner's queue is full; ``within_quota=False`` is for administrators.
+    """
     with transaction.atomic():
+        owner = analysis.video.owner
+        if within_quota:
+            _lock(owner)
+            _check_queue(owner)
         if not lifecycle.requeue(analysis.pk):
             return False
         row = Analysis.objects.get(pk=analysis.pk)
@@ -156,24 +141,6 @@ def delete_person(owner: User) -> None:
         owner.delete()
 
 
-def clean_name(name: str | None) -> str:
-    """A file name that is safe to show: no control characters, nothing that turns the writing round, not too long."""
-    base = os.path.basename((name or "").replace("\\", "/"))  # noqa: PTH119 -- a stranger's words, not a path
-    kept = "".join(
-        character if unicodedata.category(character)[0] != "C" else " "
-        for character in unicodedata.normalize("NFC", base)
-    )
-    words = " ".join(kept.split())
-    if len(words) > _MAX_NAME:
-        stem, dot, suffix = words.rpartition(".")
-        words = (
-            f"{stem[: _MAX_NAME - len(suffix) - 2]}….{suffix}"
-            if dot and len(suffix) < 10
-            else words[: _MAX_NAME - 1] + "…"
-        )
-    return words or _("Unnamed video")
-
-
 def _check_frames(frames: int) -> None:
     if not MIN_FRAMES <= frames <= MAX_FRAMES:
         raise Refused(Code.FRAMES_OUT_OF_RANGE)
@@ -196,40 +163,29 @@ def _check_storage(owner: User, more_bytes: int) -> None:
         raise Refused(Code.STORAGE_FULL, max_storage=filesizeformat(owner.max_storage_bytes))
 
 
-def _receive(upload: "UploadedFile[Any]", folder: Path) -> _Received:
-    """Hashes the upload as it streams by, onto the disk unless it is there already."""
-    digest, size_bytes = hashlib.sha256(), 0
-    on_disk = getattr(upload, "temporary_file_path", None)
-    path = Path(on_disk()) if on_disk is not None else folder / "upload"
-    if on_disk is not None:
-        for chunk in upload.chunks(_CHUNK_BYTES):
-            digest.update(chunk)
-            size_bytes += len(chunk)
-    else:
-        with path.open("wb") as target:
-            for chunk in upload.chunks(_CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-                _check_size(size_bytes)
-                target.write(chunk)
-    _check_size(size_bytes)
-    return _Received(path, clean_name(upload.name), digest.hexdigest(), size_bytes)
+def _lock(owner: User) -> None:
+    """Lets one transaction of a person's at a time count and then add, so that quotas hold."""
+    User.objects.select_for_update().filter(pk=owner.pk).first()
 
 
-def _submit_known(owner: User, received: _Received, frames: int) -> Analysis | None:
+def _submit_known(owner: User, received: uploads.Received, frames: int) -> Analysis | None:
     """Queues an analysis of the video that this owner already has with the same content, if it is there."""
     with transaction.atomic():
+        _lock(owner)
         video = Video.objects.select_for_update().filter(owner=owner, sha256=received.sha256).first()
         if video is None:
             return None
         if not default_storage.exists(str(video.file.name)):
             logger.warning("The file of video %s was missing and is stored anew from the same upload.", video.pk)
-            video.file.name = _keep(received.path, str(video.file.name))
+            video.file.name = uploads.keep(received.path, str(video.file.name))
             video.save(update_fields=["file"])
+        _check_queue(owner)
         return _queue(video, frames)
 
 
-def _submit_new(owner: User, received: _Received, found: inspection.Inspection, poster: Path, frames: int) -> Analysis:
+def _submit_new(
+    owner: User, received: uploads.Received, found: inspection.Inspection, poster: Path, frames: int
+) -> Analysis:
     video = Video(
         id=uuid.uuid4(),
         owner=owner,
@@ -244,11 +200,11 @@ def _submit_new(owner: User, received: _Received, found: inspection.Inspection, 
         frame_rate=found.frame_rate,
     )
     try:
-        video.file.name = _keep(received.path, f"{files.video_folder(video.pk)}/original")
+        video.file.name = uploads.keep(received.path, f"{files.video_folder(video.pk)}/original")
         if poster.exists():
-            video.poster.name = _keep(poster, f"{files.video_folder(video.pk)}/poster.jpg")
+            video.poster.name = uploads.keep(poster, f"{files.video_folder(video.pk)}/poster.jpg")
         with transaction.atomic():
-            User.objects.select_for_update().get(pk=owner.pk)  # one submission of a person at a time, for the quotas
+            _lock(owner)
             _check_queue(owner)
             _check_storage(owner, received.size_bytes)
             video.save(force_insert=True)
@@ -263,23 +219,6 @@ def _queue(video: Video, frames: int) -> Analysis:
     analysis = Analysis.objects.create(video=video, frames_requested=frames, queued_at=timezone.now())
     transaction.on_commit(lambda: tasks.enqueue(analysis))
     return analysis
-
-
-def _keep(path: Path, name: str) -> str:
-    """Puts a local file into the storage; moved rather than copied where both are on one disk."""
-    with _Movable(path) as file:
-        return default_storage.save(name, file)
-
-
-class _Movable(_File):
-    """A local file that a storage may take away instead of copying it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path.open("rb"), name=path.name)
-        self._path = path
-
-    def temporary_file_path(self) -> str:
-        return str(self._path)
 
 
 def _remove_after_commit(video_pks: Iterable[uuid.UUID], analysis_pks: Iterable[uuid.UUID]) -> None:

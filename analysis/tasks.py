@@ -6,6 +6,7 @@ A job may come twice, late or never: ``run_analysis`` claims its row first; ``re
 import logging
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 _QUEUE = "default"
 _KEEP_FINISHED_S = 3600
 _KEEP_FAILED_S = 7 * 24 * 3600
+_SWEEP_EVERY_S = 900.0
+_swept_at: dict[str, float] = {}
 _networks: "dict[str, Network]" = {}
 _STRAY_S = 3600.0  # files without a row are left alone for this long; they may be about to get one
 
@@ -81,12 +84,21 @@ def run_analysis(pk: str, attempt: int) -> None:
 def reconcile() -> dict[str, int]:
     """Brings rows and queue together again, and clears away what dead processes left; says how much of each there was.
 
-    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and removes stray
-    files. Raises nothing when the queue cannot be reached: then its rows wait for the next time.
+    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and now and then
+    removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for the next time.
     """
     taken_back = sum(lifecycle.expire(row.pk, row.attempt) for row in lifecycle.expired())
     enqueued = sum(enqueue(row) for row in _without_job())
-    return {"taken_back": taken_back, "enqueued": enqueued, "strays_removed": files.sweep(_STRAY_S)}
+    return {"taken_back": taken_back, "enqueued": enqueued, "strays_removed": _sweep()}
+
+
+def _sweep() -> int:
+    """Looks through all kept folders, so this process does it only every ``_SWEEP_EVERY_S``."""
+    now = time.monotonic()
+    if now - _swept_at.get("all", float("-inf")) < _SWEEP_EVERY_S:
+        return 0
+    _swept_at["all"] = now
+    return files.sweep(_STRAY_S)
 
 
 def _run(pk: str, attempt: int, lease: Lease) -> None:

@@ -103,6 +103,7 @@ def test_analyze_refuses_with_2_and_a_sentence(clip: Path, name: str, user: str,
 
 def test_reconcile_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     make_analysis()
+    monkeypatch.setattr(tasks, "_swept_at", {})
     monkeypatch.setattr(tasks, "_without_job", lambda: list(Analysis.objects.all()))
     monkeypatch.setattr(tasks, "enqueue", lambda analysis: True)
     out = io.StringIO()

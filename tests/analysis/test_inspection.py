@@ -87,7 +87,7 @@ def test_what_is_no_video_is_rejected_with_its_own_code(
 def test_limits_of_this_installation_count(
     limit: dict[str, float], code: ErrorCode, clip: Path, tmp_path: Path, settings: Settings
 ) -> None:
-    settings.UNMASK = dataclasses.replace(settings.UNMASK, **limit)  # type: ignore[arg-type]
+    settings.UNMASK = dataclasses.replace(settings.UNMASK, **limit)
     assert code_of(clip, tmp_path) == code
 
 

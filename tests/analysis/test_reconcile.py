@@ -117,6 +117,20 @@ def aged(path: Path, seconds: float) -> Path:
     return path
 
 
+def test_reconcile_looks_for_strays_now_and_then_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_swept_at", {})
+    sweeps: list[float] = []
+
+    def sweep(older_than_s: float) -> int:
+        sweeps.append(older_than_s)
+        return 1
+
+    monkeypatch.setattr(files, "sweep", sweep)
+
+    assert [tasks.reconcile()["strays_removed"] for _turn in range(3)] == [1, 0, 0]
+    assert len(sweeps) == 1
+
+
 def test_sweep_removes_old_folders_of_dead_processes_only() -> None:
     with files.work_folder("analysis-x") as living:
         dead = living.parent / "analysis-dead"

@@ -15,7 +15,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis.exceptions import ConnectionError as QueueDown
 
 from accounts.models import User
-from analysis import inspection, services, tasks
+from analysis import inspection, services, tasks, uploads
 from analysis.messages import Code, sentence_for
 from analysis.models import Analysis, State, Video
 from detector.errors import ErrorCode
@@ -228,6 +228,9 @@ def test_full_queue_refuses_new_analyses_until_one_is_over(owner: User) -> None:
         services.analyze_again(first, 20)
     services.cancel(first)
     assert services.submit(owner, upload(b"third"), 20).state == State.QUEUED
+    with pytest.raises(services.Refused):
+        services.retry(Analysis.objects.get(pk=first.pk))
+    assert services.retry(Analysis.objects.get(pk=first.pk), within_quota=False)
 
 
 def test_full_storage_refuses_new_videos_but_not_known_ones(owner: User) -> None:
@@ -272,7 +275,7 @@ def test_failure_of_the_database_leaves_no_file(owner: User, monkeypatch: pytest
     ],
 )
 def test_name_is_made_safe_to_show(name: str | None, shown: str) -> None:
-    assert services.clean_name(name) == shown
+    assert uploads.clean_name(name) == shown
 
 
 def test_analyze_again_queues_the_same_video_with_other_frames(owner: User, enqueued: list[str]) -> None:
