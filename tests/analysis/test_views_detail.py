@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from analysis.messages import reason_sentence, sentence_for
-from analysis.models import Analysis, FaceTrack, State, Verdict
+from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State, Verdict
 from analysis.views import evidence
 from detector import release
 from detector.report import Reason
@@ -45,7 +47,7 @@ def words(page: str) -> str:
 
 
 def test_a_waiting_analysis_tells_its_place(client: Client, user: User) -> None:
-    make_analysis(queued_at=timezone.now() - timezone.timedelta(minutes=5))
+    make_analysis(queued_at=timezone.now() - timedelta(minutes=5))
     analysis = make_analysis(owner=user)
 
     page = page_of(client, analysis)
@@ -255,13 +257,11 @@ def test_a_moving_picture_is_shown_as_one(client: Client, user: User) -> None:
 
 
 def test_the_result_page_asks_the_database_as_often_for_many_faces_as_for_few(
-    client: Client, user: User, django_assert_num_queries: pytest.FixtureRequest
+    client: Client, user: User, django_assert_num_queries: Any
 ) -> None:
-    from analysis.models import AnnotatedFrame, FaceSample
-
     analysis = make_analysis(State.DONE, owner=user)
     queries = 7  # session, person, analysis, tracks, samples, frames, other analyses
-    with django_assert_num_queries(queries):  # type: ignore[operator]
+    with django_assert_num_queries(queries):
         page_of(client, analysis)
 
     second = FaceTrack.objects.create(
@@ -271,7 +271,7 @@ def test_the_result_page_asks_the_database_as_often_for_many_faces_as_for_few(
         sample.pk, sample.track = None, second
         sample.save()
     AnnotatedFrame.objects.create(analysis=analysis, index=9, time_s=3.0, picture="x.jpg")
-    with django_assert_num_queries(queries):  # type: ignore[operator]
+    with django_assert_num_queries(queries):
         assert "2 people in this video" in page_of(client, analysis)
 
 
