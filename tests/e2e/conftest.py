@@ -119,6 +119,7 @@ def open_page(browser: Browser, site: Site, watch: Watch) -> Iterator[OpenPage]:
         context = browser.new_context(
             **{"base_url": site.url, "viewport": DESKTOP, "locale": "en", "reduced_motion": "reduce"} | options
         )
+        context.set_default_timeout(15_000)
         contexts.append(context)
         watch.follow(context)
         return context.new_page()
