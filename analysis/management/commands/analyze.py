@@ -1,4 +1,4 @@
-"""``manage.py analyze VIDEO --user E-MAIL``: has a local file examined for a person, through the queue as their upload would."""
+"""``manage.py analyze VIDEO --user E-MAIL``: has a local file examined for a person, as their upload would be."""
 
 import sys
 import time
