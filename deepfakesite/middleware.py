@@ -1,12 +1,21 @@
-"""What happens to every request beside Django's own: a size limit on bodies, and what the browser may not use."""
+"""What happens to every request beside Django's own: a limit on bodies, a queue that is down, what browsers may use."""
 
+import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRedirect
+from redis.exceptions import ConnectionError as QueueConnectionError
+
+logger = logging.getLogger(__name__)
 
 # The parts of a multipart body beside the file: boundaries, field names, the other fields.
 MULTIPART_OVERHEAD_BYTES = 1024 * 1024
@@ -24,6 +33,38 @@ def permissions_policy(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+class LoginMiddleware(LoginRequiredMiddleware):
+    """Django's own, except that a page whose session has ended goes to the log-in as a whole.
+
+    Otherwise htmx would follow the redirect and put the log-in into the middle of the page.
+    """
+
+    def handle_no_permission(  # type: ignore[override]
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
+        htmx = getattr(request, "htmx", None)
+        if not htmx:
+            return super().handle_no_permission(request, view_func)
+        address = redirect_to_login(htmx.current_url_abs_path or "/", self.get_login_url(view_func)).url
+        return HttpResponseClientRedirect(address)
+
+
+class QueueDownMiddleware:
+    """Says that the queue does not answer where a page cannot do without it, such as those of the queue itself."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, QueueConnectionError):
+            return None
+        logger.error("The queue does not answer at %s.", request.path, exc_info=exception)
+        return render(request, "503.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class BodyLimitMiddleware:
@@ -47,9 +88,10 @@ class BodyLimitMiddleware:
             limit = settings.UNMASK.max_upload_bytes + MULTIPART_OVERHEAD_BYTES
         if _content_length(request) <= limit:
             return None
-        response = TemplateResponse(request, "413.html", {"max_bytes": settings.UNMASK.max_upload_bytes}, status=413)
+        too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        response = render(request, "413.html", {"max_bytes": settings.UNMASK.max_upload_bytes}, status=too_large)
         response.headers["Connection"] = "close"  # the rest of the body is not wanted
-        return response.render()
+        return response
 
 
 def _content_length(request: HttpRequest) -> int:

@@ -1,6 +1,7 @@
 """What people see when something goes wrong: each page says what to do, and the last one needs nothing to work."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -83,6 +84,33 @@ def test_the_failure_page_needs_no_database_and_no_manifest(settings: Settings) 
 
     assert response.status_code == 500
     assert '<link rel="stylesheet" href="/static/css/site.css">' in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://testserver/analyses/?page=2", "/analyses/%3Fpage%3D2"),
+        ("https://evil.example/", "/"),
+    ],
+)
+def test_a_page_whose_session_has_ended_goes_to_the_log_in_as_a_whole(client: Client, page: str, back: str) -> None:
+    response = client.get(reverse("analysis:list"), headers={"hx-request": "true", "hx-current-url": page})
+
+    assert response.status_code == 200
+    assert response.headers["HX-Redirect"] == f"{reverse('account_login')}?next={back}"
+    assert response.content == b""
+
+
+@pytest.mark.django_db
+def test_a_queue_that_is_down_is_named(client: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.RQ_QUEUES = {"default": {"URL": f"unix://{tmp_path}/nobody.sock"}}
+    client.force_login(make_user(staff=True))
+
+    response = client.get("/admin/django-rq/")
+
+    assert response.status_code == 503
+    assert "The queue does not answer" in response.content.decode()
 
 
 class TestBodyLimit:
