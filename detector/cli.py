@@ -1,4 +1,4 @@
-"""The command line: ``python -m detector analyze | probe``; ``--help`` explains each command.
+"""The command line: ``python -m detector analyze | probe | evaluate``; ``--help`` explains each command.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
 input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs
@@ -17,10 +17,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
+    from detector.pipeline import Settings
     from detector.release import Release
     from detector.video import Limits
 
 OK, REFUSED, INTERRUPTED = 0, 2, 130
+
+
+class _Refused(Exception):
+    """The arguments cannot be used; the message is one whole sentence."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except DetectorError as error:
+    except (DetectorError, _Refused) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -67,13 +72,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
 
-    try:
-        settings = pipeline.Settings(frames=options.frames, limits=limits)
-    except ValueError:
-        return _refuse(
-            f"The number of frames must lie between {pipeline.MIN_FRAMES} and {pipeline.MAX_FRAMES}, "
-            f"not {options.frames}."
-        )
+    settings = _settings(options, limits)
     release = _release(options.model)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -109,10 +108,40 @@ def _probe(options: argparse.Namespace) -> int:
     return OK
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from detector import evaluate  # noqa: PLC0415 -- slow import
+    from detector.evaluate_rows import ManifestError  # noqa: PLC0415 -- slow import
+    from detector.progress import Progress  # noqa: PLC0415 -- slow import
+
+    if options.jobs < 1:
+        raise _Refused(f"The number of jobs must be at least 1, not {options.jobs}.")
+    settings = _settings(options, _limits(options))
+    order = evaluate.Order(options.manifest, options.split, _release(options.model), settings, options.jobs)
+    with Progress() as bar:
+        try:
+            evaluation = evaluate.evaluate(
+                order,
+                options.out,
+                lambda done, total: bar.show(f"{done} of {total} videos", done / total),
+            )
+        except ManifestError as refusal:
+            raise _Refused(str(refusal)) from refusal
+    _print_json(evaluation)
+    return OK
+
+
 def _release(folder: Path | None) -> "Release":
     from detector.release import default_release, load_release  # noqa: PLC0415 -- slow import
 
     return load_release(folder) if folder else default_release()
+
+
+def _settings(options: argparse.Namespace, limits: "Limits") -> "Settings":
+    from detector.pipeline import MAX_FRAMES, MIN_FRAMES, Settings  # noqa: PLC0415 -- slow import
+
+    if not MIN_FRAMES <= options.frames <= MAX_FRAMES:
+        raise _Refused(f"The number of frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {options.frames}.")
+    return Settings(frames=options.frames, limits=limits)
 
 
 def _limits(options: argparse.Namespace) -> "Limits":
@@ -141,6 +170,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--poster", type=Path, metavar="FILE", help="JPEG to write, from a tenth into the video")
     _add_limits(command)
     command.set_defaults(run=_probe)
+
+    command = commands.add_parser("evaluate", help="measure the detector on videos whose truth is known, as JSON")
+    command.add_argument(
+        "manifest", type=Path, metavar="MANIFEST", help="CSV with file, label (real or fake), split, dataset, source …"
+    )
+    command.add_argument("--split", help="only the videos of this split")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help="gets a CSV of every video, the JSON and two plots; resumes there"
+    )
+    command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    _add_depth(command)
+    _add_limits(command)
+    command.set_defaults(run=_evaluate)
     return parser
 
 

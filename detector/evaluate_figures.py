@@ -1,0 +1,141 @@
+"""From an evaluation's results to its figures. A clip without a probability is counted, and never becomes a score."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from detector import metrics
+from detector.evaluate_rows import LABELS, Result
+from detector.report import Verdict
+
+ROUNDS, SEED = 2000, 0
+FAILED = "FAILED"
+DEFINITIONS = {
+    "judged": "Clips that got a probability; only these have part in AUC, equal error rate and calibration error.",
+    "left_out": "Clips without a probability: no face found, too little to judge, or the analysis failed.",
+    "auc": "Area under the ROC curve of the video's probability of fake; null unless both labels occur.",
+    "auc_interval": "95 % percentile bootstrap over sources, 2000 rounds.",
+    "equal_error_rate": "Where false alarms and misses are equally frequent on the ROC curve joined by straight lines.",
+    "calibration_error": "Expected calibration error of the probability of fake, ten bins of equal width.",
+    "verdicts": "Share of each answer among all clips of the true label, failures included.",
+    "matched_auc": "Mean of the AUCs inside the data sets with at least two judged clips of each label.",
+    "methods": "The fakes of one method against all genuine clips.",
+    "error_rates": "Of the FAKE and REAL verdicts given, how many were wrong.",
+}
+
+Figures = dict[str, Any]
+
+
+def measure(results: Sequence[Result]) -> Figures:
+    """All figures as plain JSON values, rounded to four digits; what cannot be measured is None. Takes seconds."""
+    fakes = sorted({result.clip.method for result in results if result.clip.label})
+    genuine = [result for result in results if not result.clip.label]
+    by_method = {
+        name: [result for result in results if result.clip.label and result.clip.method == name] for name in fakes
+    }
+    by_set = {
+        name: [result for result in results if result.clip.dataset == name]
+        for name in sorted({result.clip.dataset for result in results})
+    }
+    return {
+        "overall": part(results),
+        **_matched(results),
+        "error_rates": _error_rates(results),
+        "datasets": {name: part(members) for name, members in by_set.items()},
+        "methods": {name: _method(members, genuine) for name, members in by_method.items()},
+        "definitions": DEFINITIONS,
+    }
+
+
+def judged(results: Sequence[Result]) -> tuple[list[int], list[float], list[Result]]:
+    """Labels and probabilities of those that got one, and these themselves."""
+    pairs = [(result, result.probability_fake) for result in results if result.probability_fake is not None]
+    return [result.clip.label for result, _ in pairs], [value for _, value in pairs], [result for result, _ in pairs]
+
+
+def part(results: Sequence[Result]) -> Figures:
+    """The figures of one set of results."""
+    labels, scores, _ = judged(results)
+    has_both = len(set(labels)) == 2
+    return {
+        "n": len(results),
+        **{word: sum(result.clip.label == label for result in results) for word, label in LABELS.items()},
+        "sources": len({result.clip.source for result in results}),
+        "judged": len(labels),
+        "left_out": _left_out(results),
+        **_ranking(results),
+        "equal_error_rate": _rounded(metrics.equal_error_rate(labels, scores)) if has_both else None,
+        "calibration_error": _rounded(metrics.expected_calibration_error(labels, scores)) if has_both else None,
+        "verdicts": {word: _shares([one for one in results if one.clip.label == n]) for word, n in LABELS.items()},
+        "failures": dict(sorted(Counter(result.failure for result in results if result.failure).items())),
+    }
+
+
+def _ranking(results: Sequence[Result]) -> Figures:
+    labels, scores, members = judged(results)
+    if len(set(labels)) < 2:
+        return {"auc": None, "auc_interval": None}
+    sources = [result.clip.source for result in members]
+    interval = metrics.auc_interval(labels, scores, sources, SEED, ROUNDS)
+    return {"auc": _rounded(metrics.auc(labels, scores)), "auc_interval": _bounds(interval)}
+
+
+def _matched(results: Sequence[Result]) -> Figures:
+    labels, scores, members = judged(results)
+    names = [result.clip.dataset for result in members]
+    sets = metrics.matched_sets(labels, names) if labels else {}
+    if not sets:
+        return {"matched_auc": None, "matched_auc_interval": None, "matched_datasets": {}}
+    sources = [result.clip.source for result in members]
+    truth, values = np.array(labels), np.array(scores)
+    return {
+        "matched_auc": _rounded(metrics.matched_auc(labels, scores, names)),
+        "matched_auc_interval": _bounds(
+            metrics.matched_auc_interval(labels, scores, names, sources, SEED, ROUNDS),
+        ),
+        "matched_datasets": {name: _rounded(metrics.auc(truth[at], values[at])) for name, at in sets.items()},
+    }
+
+
+def _method(fakes: Sequence[Result], genuine: Sequence[Result]) -> Figures:
+    return {
+        "n": len(fakes),
+        "judged": len(judged(fakes)[0]),
+        **_ranking([*fakes, *genuine]),
+        "verdicts": _shares(fakes),
+    }
+
+
+def _error_rates(results: Sequence[Result]) -> Figures:
+    rates = {}
+    for verdict, truth in ((Verdict.FAKE, LABELS["fake"]), (Verdict.REAL, LABELS["real"])):
+        given = [result for result in results if result.verdict is verdict]
+        wrong = sum(result.clip.label != truth for result in given)
+        rates[str(verdict)] = {"n": len(given), "wrong": wrong}
+    return rates
+
+
+def _left_out(results: Sequence[Result]) -> dict[str, int]:
+    without = [result for result in results if result.probability_fake is None]
+    return {
+        "no_face": sum(result.verdict is Verdict.NO_FACE for result in without),
+        "too_little_to_judge": sum(result.verdict is Verdict.INCONCLUSIVE for result in without),
+        "failed": sum(bool(result.failure) for result in without),
+    }
+
+
+def _shares(results: Sequence[Result]) -> dict[str, float | None]:
+    """The share of each answer; None where there are no clips."""
+    answers = Counter(FAILED if result.verdict is None else str(result.verdict) for result in results)
+    names = [*(str(verdict) for verdict in Verdict), FAILED]
+    return {name: _rounded(answers[name] / len(results)) if results else None for name in names}
+
+
+def _bounds(interval: metrics.Interval | None) -> list[float] | None:
+    return None if interval is None else [_rounded(bound) for bound in interval]
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)

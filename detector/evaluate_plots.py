@@ -1,0 +1,92 @@
+"""Draws an evaluation: the ROC curve and the reliability diagram, as PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from detector import metrics
+from detector.evaluate_figures import judged
+from detector.evaluate_rows import Result
+
+INK, QUIET, STRONG = "#1f2328", "#9aa0a6", "#1a5fb4"
+
+
+def draw_roc(results: Sequence[Result], title: str, target: Path) -> None:
+    """The ROC curve over all judged clips, with those of the matched data sets behind it."""
+    figure, axes = _square(title, "genuine clips called fake (share)", "fake clips called fake (share)")
+    labels, scores, members = judged(results)
+    if len(set(labels)) < 2:
+        _say_nothing(axes, "A ROC curve needs judged clips of both labels.")
+        _save(figure, target)
+        return
+    truth, values = np.array(labels), np.array(scores)
+    sets = metrics.matched_sets(labels, [result.clip.dataset for result in members])
+    for shade, (name, at) in zip(np.linspace(0.45, 0.8, max(1, len(sets))), sets.items(), strict=False):
+        curve = metrics.roc(truth[at], values[at])
+        words = f"{name}: {metrics.auc(truth[at], values[at]):.2f} (n = {len(at)})"
+        axes.plot(curve.false_alarms, curve.hits, color=str(shade), linewidth=1, label=words)
+    curve = metrics.roc(truth, values)
+    axes.plot(
+        curve.false_alarms,
+        curve.hits,
+        color=STRONG,
+        linewidth=2.2,
+        label=f"all: {metrics.auc(truth, values):.2f} (n = {len(truth)})",
+    )
+    axes.legend(loc="lower right", title="area under the curve", frameon=False, fontsize=8, title_fontsize=8)
+    _save(figure, target)
+
+
+def draw_reliability(results: Sequence[Result], title: str, target: Path) -> None:
+    """How often fakes were among the clips given a probability; the numbers at the points count the clips."""
+    figure, axes = _square(title, "calibrated probability of fake", "share of clips that are fake")
+    labels, scores, _ = judged(results)
+    if not labels:
+        _say_nothing(axes, "No clip was judged.")
+        _save(figure, target)
+        return
+    bins = metrics.reliability_bins(labels, scores)
+    means, shares = [one.mean_probability for one in bins], [one.share_fake for one in bins]
+    counts = np.array([one.count for one in bins])
+    axes.plot(means, shares, color=STRONG, linewidth=1.2)
+    axes.scatter(means, shares, s=20 + 180 * counts / counts.max(), color=STRONG, alpha=0.75, zorder=3)
+    for one in bins:
+        below = one.share_fake > 0.9
+        axes.annotate(
+            str(one.count),
+            (one.mean_probability, one.share_fake),
+            xytext=(0, -13 if below else 9),
+            textcoords="offset points",
+            ha="center",
+            va="top" if below else "bottom",
+            fontsize=8,
+            color=INK,
+        )
+    error = metrics.expected_calibration_error(labels, scores)
+    axes.text(0.98, 0.03, f"expected calibration error {error:.3f}", ha="right", fontsize=8, color=INK)
+    _save(figure, target)
+
+
+def _square(title: str, along: str, up: str) -> tuple[Figure, Axes]:
+    """Unit axes with the diagonal in them."""
+    figure = Figure(figsize=(5.6, 5.6), dpi=144, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel=along, ylabel=up)
+    axes.set_title(title, fontsize=10)
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    axes.grid(color="#e6e8eb", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _say_nothing(axes: Axes, sentence: str) -> None:
+    axes.text(0.5, 0.55, sentence, ha="center", color=INK)
+
+
+def _save(figure: Figure, target: Path) -> None:
+    figure.savefig(target, format="png")
