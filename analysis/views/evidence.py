@@ -12,7 +12,6 @@ from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
 from analysis.views import timeline
 from analysis.views.files import video_type
 from analysis.views.timeline import Chart, Point, Scale, Score
-from detector import release
 from detector.errors import DetectorError
 from detector.report import ModelInfo, Report
 
@@ -109,6 +108,8 @@ def context_of(analysis: Analysis) -> dict[str, Any]:
 @functools.lru_cache(maxsize=32)
 def error_rate_of(model: ModelInfo, verdict: str) -> ErrorRate | None:
     """From the metrics that this very model was released with; None where they say nothing of such a verdict."""
+    from detector import release  # noqa: PLC0415 -- slow import, and the web process imports this module
+
     try:
         found = next((one for one in release.releases() if one.sha256 == model.sha256), None)
         rates = found.metrics().get("error_rates", {}) if found else {}
