@@ -61,7 +61,7 @@ def preload() -> None:
 
 
 def give_back(pk: str, attempt: int, *, blame: bool) -> bool:
-    """Queue a running analysis again whose process has died; true when it is queued.
+    """Queue a running analysis again whose process has died; false when it does not run any more.
 
     ``blame`` counts the death against the analysis, which fails once it has cost too many processes; without it the
     count starts afresh, because the worker itself was told to stop.

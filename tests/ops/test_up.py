@@ -51,6 +51,13 @@ def test_the_address_and_the_way_to_an_administrator_are_printed(site: Site) -> 
     assert "manage.py createsuperuser" in site.output()
 
 
+def test_the_doctor_finds_nothing_wrong(site: Site) -> None:
+    examined = manage(site.folder, "doctor")
+
+    assert examined.stdout.splitlines()[-1] == "All is well.", examined.stdout
+    assert examined.returncode == 0
+
+
 def test_a_killed_worker_is_started_again(site: Site) -> None:
     before = processes_of(site.folder, "manage.py worker")
     for pid in before:

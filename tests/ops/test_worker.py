@@ -1,0 +1,114 @@
+"""The worker survives the death of a job's process, gives the analysis back at once, and ends quickly when told to."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import django_rq
+import pytest
+import redis
+
+from analysis import lifecycle, tasks
+from analysis.models import Analysis, State
+from deepfakesite.rq_worker import give_back
+from tests.analysis.builders import make_analysis, make_user
+from tests.analysis.test_worker_killed import (  # noqa: F401 -- the fixture is used by its name
+    folder,
+    row_of,
+    save_database,
+    start_worker,
+    wait_for,
+)
+
+
+def enqueue_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811 -- a folder, not the fixture
+    analysis = make_analysis(owner=make_user())
+    save_database(folder)
+    with redis.Redis(unix_socket_path=str(folder / "valkey.sock")) as server:
+        queue = django_rq.get_queue("default", commit_mode="auto", connection=server)
+        monkeypatch.setattr(tasks, "_queue", lambda: queue)
+        assert tasks.enqueue(analysis)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def is_running(folder: Path) -> bool:  # noqa: F811 -- as above
+    row = row_of(folder)
+    return bool(row["state"] == State.RUNNING and row["share"] > 0)
+
+
+def test_the_death_of_a_jobs_process_gives_the_analysis_back_and_spares_the_worker(
+    folder: Path,  # noqa: F811 -- as above
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enqueue_one(folder, monkeypatch)
+
+    with start_worker(folder) as worker:
+        wait_for(lambda: is_running(folder))
+        (job,) = children_of(worker.pid)
+        os.kill(job, signal.SIGKILL)
+        wait_for(lambda: row_of(folder)["state"] == State.QUEUED)
+
+        assert (row_of(folder)["attempt"], row_of(folder)["lost_leases"]) == (2, 1)
+        assert worker.poll() is None
+        worker.terminate()
+
+
+def test_a_worker_that_is_told_to_stop_ends_at_once_and_leaves_no_job_behind(
+    folder: Path,  # noqa: F811 -- as above
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enqueue_one(folder, monkeypatch)
+
+    with start_worker(folder) as worker:
+        wait_for(lambda: is_running(folder))
+        (job,) = children_of(worker.pid)
+        told = time.monotonic()
+        worker.terminate()
+
+        assert worker.wait(10) == 0
+        assert time.monotonic() - told < 5
+        assert not Path(f"/proc/{job}").exists()
+        assert row_of(folder)["state"] == State.QUEUED
+
+
+def running(**fields: int) -> Analysis:
+    analysis = make_analysis(owner=make_user())
+    assert lifecycle.claim(analysis.pk, analysis.attempt, "a worker")
+    Analysis.objects.filter(pk=analysis.pk).update(**fields)
+    analysis.refresh_from_db()
+    return analysis
+
+
+@pytest.mark.django_db
+def test_an_analysis_that_costs_too_many_processes_fails() -> None:
+    analysis = running(lost_leases=2)
+
+    assert give_back(str(analysis.pk), analysis.attempt, blame=True) is True
+
+    analysis.refresh_from_db()
+    assert (analysis.state, analysis.error_code) == (State.FAILED, "lost")
+
+
+@pytest.mark.django_db
+def test_an_analysis_is_not_blamed_for_a_worker_that_was_told_to_stop() -> None:
+    analysis = running(lost_leases=2)
+
+    assert give_back(str(analysis.pk), analysis.attempt, blame=False) is True
+
+    analysis.refresh_from_db()
+    assert (analysis.state, analysis.attempt, analysis.lost_leases) == (State.QUEUED, 2, 1)
+
+
+@pytest.mark.django_db
+def test_a_run_that_has_ended_is_not_given_back() -> None:
+    analysis = running()
+    assert lifecycle.cancel(analysis.pk)
+
+    assert give_back(str(analysis.pk), analysis.attempt, blame=True) is False
+
+    analysis.refresh_from_db()
+    assert analysis.state == State.CANCELLED
