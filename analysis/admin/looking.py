@@ -11,14 +11,18 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from analysis.models import FaceSample, FaceTrack
+from analysis.models import FaceSample, FaceTrack, Video
 
 if TYPE_CHECKING:
     _Site = admin.options.BaseModelAdmin[Any]
 else:
     _Site = object
+
+
+_NAME_SHOWN = 32
 
 
 class LookingOnly(_Site):
@@ -38,9 +42,17 @@ class NotDeletable(LookingOnly):
         return False
 
 
+def name_and_owner(video: Video) -> SafeString:
+    return format_html("{}<br>{}", Truncator(video.name).chars(_NAME_SHOWN), video.owner.email)
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
 def poster(analysis_pk: UUID, name: str) -> SafeString:
     return format_html(
-        '<img src="{}" alt="{}" width="96" loading="lazy">', reverse("analysis:poster", args=[analysis_pk]), name
+        '<img src="{}" alt="{}" width="88" loading="lazy">', reverse("analysis:poster", args=[analysis_pk]), name
     )
 
 
