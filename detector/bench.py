@@ -4,7 +4,6 @@ Each video is examined twice by one new process: cold (libraries and network sti
 happens to be) and warm, as by a worker whose network is loaded. The peak memory is that of the whole process.
 """
 
-import json
 import multiprocessing
 import os
 import platform
@@ -176,11 +175,3 @@ def _answer(connection: Connection, work: Callable[..., object], arguments: tupl
 
 def _ignore(step: str) -> None:
     """Nobody listens."""
-
-
-def run(videos: Sequence[Path], frames: int, model: Path | None, *, height: int, seconds: float, as_json: bool) -> None:
-    """The command: measure, tell the steps on stderr, print the result on stdout."""
-    result = bench(
-        videos, frames, model, sample_height=height, sample_s=seconds, on_step=lambda step: print(step, file=sys.stderr)
-    )
-    print(json.dumps(result, indent=2) if as_json else as_table(result), flush=True)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m detector analyze | probe | evaluate``; ``--help`` explains each command.
+"""The command line: ``python -m detector analyze | probe | evaluate | bench``; ``--help`` explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
 input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs
@@ -130,6 +130,30 @@ def _evaluate(options: argparse.Namespace) -> int:
     return OK
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from detector import bench  # noqa: PLC0415 -- slow import
+
+    if not 1 <= options.seconds <= 600:
+        raise _Refused(f"The sample clip must last between 1 and 600 seconds, not {options.seconds:g}.")
+    _settings(options, _limits(options))
+    try:
+        result = bench.bench(
+            options.videos,
+            options.frames,
+            options.model,
+            sample_height=options.height,
+            sample_s=options.seconds,
+            on_step=lambda words: print(words, file=sys.stderr),
+        )
+    except bench.BenchError as error:
+        raise _Refused(str(error)) from error
+    if options.json:
+        _print_json(result)
+    else:
+        print(bench.as_table(result), flush=True)
+    return OK
+
+
 def _release(folder: Path | None) -> "Release":
     from detector.release import default_release, load_release  # noqa: PLC0415 -- slow import
 
@@ -183,6 +207,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_depth(command)
     _add_limits(command)
     command.set_defaults(run=_evaluate)
+
+    command = commands.add_parser("bench", help="measure seconds by stage and peak memory on this machine")
+    command.add_argument("--json", action="store_true", help="print the measurements as JSON")
+    command.add_argument(
+        "--height", type=int, choices=(360, 720, 1080, 2160), default=1080, help="of the sample clip (default: 1080)"
+    )
+    command.add_argument("--seconds", type=float, default=10.0, help="length of the sample clip (default: 10)")
+    command.add_argument(
+        "--videos", type=Path, nargs="+", default=[], metavar="VIDEO", help="to be measured after the sample clip"
+    )
+    _add_depth(command)
+    _add_limits(command)
+    command.set_defaults(run=_bench)
     return parser
 
 
