@@ -179,8 +179,13 @@ def check_width(page: Page) -> None:
     assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide in a window of {widths[1]} px."
 
 
-def take_screenshot(page: Page, name: str) -> None:
+def take_screenshot(page: Page, name: str, *, width: int = 1280, height: int = 900) -> None:
     """Renew a picture of the README, when asked to by SCREENSHOTS=1."""
     if os.environ.get("SCREENSHOTS") == "1":
+        before = page.viewport_size
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_load_state("networkidle")
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+        if before is not None:
+            page.set_viewport_size(before)

@@ -58,6 +58,15 @@ def look_at(page: Page, addresses: list[str]) -> None:
         check_width(page)
 
 
+def test_a_planted_fault_is_found(open_page: OpenPage) -> None:
+    page = open_page()
+    page.goto("/about/")
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+
+    with pytest.raises(AssertionError, match="label"):
+        check_accessibility(page)
+
+
 @pytest.mark.parametrize(("viewport", "scheme"), LOOKS)
 def test_pages_that_are_open_to_all(open_page: OpenPage, viewport: dict[str, int], scheme: str) -> None:
     look_at(open_page(viewport=viewport, color_scheme=scheme), OPEN_PAGES)

@@ -33,7 +33,7 @@ def test_a_newcomer_goes_from_registration_to_deletion(open_page: OpenPage, clip
     page.goto("/analyses/new/")
     page.locator("input[name=video]").set_input_files(clip)
     expect(page.get_by_text(clip.name)).to_be_visible()
-    take_screenshot(page, "upload")
+    take_screenshot(page, "upload", height=1060)
 
     address = upload(page, clip, frames=12)
     wait_for_result(page)
@@ -56,8 +56,7 @@ def test_a_newcomer_goes_from_registration_to_deletion(open_page: OpenPage, clip
     expect(page.locator(f"#frame-{second_frame}")).to_be_in_viewport()
 
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_load_state("networkidle")
-    take_screenshot(page, "result")
+    take_screenshot(page, "result", height=1500)
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Report as JSON").click()
@@ -116,7 +115,7 @@ def test_the_whole_way_on_a_phone_in_the_dark(open_page: OpenPage, clip: Path) -
     check_width(page)
     wait_for_result(page)
     check_width(page)
-    take_screenshot(page, "result-phone")
+    take_screenshot(page, "result-phone", **PHONE)
 
 
 def test_a_file_that_is_no_video_is_refused_where_it_was_chosen(
@@ -168,7 +167,7 @@ def test_a_stranger_finds_nothing_and_an_administrator_everything(
     log_in(administrator, ADMINISTRATOR, target="/admin/")
     administrator.goto("/admin/analysis/analysis/")
     expect(administrator.get_by_text(clip.name).first).to_be_visible()
-    take_screenshot(administrator, "admin")
+    take_screenshot(administrator, "admin", width=1600)
     administrator.goto("/staff/")
     watch.expect("/admin/django-rq/.*inline style")  # django-rq's own page; blocked, and none the worse for it
     administrator.goto("/admin/django-rq/")
