@@ -134,12 +134,16 @@ def _sweep_stored(kind: str, older_than_s: float) -> int:
 
 
 def _age_s(name: str) -> float:
-    """Seconds since the folder was written to; infinite where the storage cannot tell."""
-    try:
-        modified: datetime = default_storage.get_modified_time(name)
-    except (NotImplementedError, OSError):
-        return float("inf")
-    return (timezone.now() - modified).total_seconds()
+    """Seconds since the newest file below the folder was written; since an empty folder was."""
+    written: list[datetime] = [default_storage.get_modified_time(file) for file in _files_below(name) or [name]]
+    return (timezone.now() - max(written)).total_seconds()
+
+
+def _files_below(name: str) -> list[str]:
+    folders, names = default_storage.listdir(name)
+    return [f"{name}/{file}" for file in names] + [
+        file for folder in folders for file in _files_below(f"{name}/{folder}")
+    ]
 
 
 def _as_uuid(name: str) -> UUID | None:

@@ -154,12 +154,13 @@ def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
     root = Path(site.MEDIA_ROOT)
     for name in (f"videos/{uuid4()}/original", f"analyses/{uuid4()}/1-ab/people/0/1-crop.jpg", "videos/no-id/x"):
         default_storage.save(name, ContentFile(b"x"))
-    for folder in [*root.glob("videos/*"), *root.glob("analyses/*")]:
-        aged(folder, 7200)
+    (root / "analyses" / str(uuid4())).mkdir()
+    for path in root.rglob("*"):
+        aged(path, 7200)
     fresh = uuid4()
     default_storage.save(f"videos/{fresh}/original", ContentFile(b"x"))
 
-    assert files.sweep(3600) == 2
+    assert files.sweep(3600) == 3
 
     assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
     assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
