@@ -135,7 +135,10 @@ def _sweep_stored(kind: str, older_than_s: float) -> int:
 
 def _age_s(name: str) -> float:
     """Seconds since the newest file below the folder was written; since an empty folder was."""
-    written: list[datetime] = [default_storage.get_modified_time(file) for file in _files_below(name) or [name]]
+    try:
+        written: list[datetime] = [default_storage.get_modified_time(file) for file in _files_below(name) or [name]]
+    except FileNotFoundError:  # somebody else is removing it
+        return 0.0
     return (timezone.now() - max(written)).total_seconds()
 
 
