@@ -1,8 +1,8 @@
 """The command line: ``python -m detector analyze | probe | evaluate | bench``; ``--help`` explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
-input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs
-in a child process with little memory, and an interruption while something loads must end quietly too.
+input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs in a child
+process with little memory, and an interruption while something loads must end quietly too.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def _bench(options: argparse.Namespace) -> int:
 
     if not 1 <= options.seconds <= 600:
         raise _Refused(f"The sample clip must last between 1 and 600 seconds, not {options.seconds:g}.")
-    _settings(options, _limits(options))
+    _check_frames(options.frames)
     try:
         result = bench.bench(
             options.videos,
@@ -161,11 +161,17 @@ def _release(folder: Path | None) -> "Release":
 
 
 def _settings(options: argparse.Namespace, limits: "Limits") -> "Settings":
-    from detector.pipeline import MAX_FRAMES, MIN_FRAMES, Settings  # noqa: PLC0415 -- slow import
+    from detector.pipeline import Settings  # noqa: PLC0415 -- slow import
 
-    if not MIN_FRAMES <= options.frames <= MAX_FRAMES:
-        raise _Refused(f"The number of frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {options.frames}.")
+    _check_frames(options.frames)
     return Settings(frames=options.frames, limits=limits)
+
+
+def _check_frames(frames: int) -> None:
+    from detector.pipeline import MAX_FRAMES, MIN_FRAMES  # noqa: PLC0415 -- slow import
+
+    if not MIN_FRAMES <= frames <= MAX_FRAMES:
+        raise _Refused(f"The number of frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {frames}.")
 
 
 def _limits(options: argparse.Namespace) -> "Limits":
@@ -218,7 +224,6 @@ def _parser() -> argparse.ArgumentParser:
         "--videos", type=Path, nargs="+", default=[], metavar="VIDEO", help="to be measured after the sample clip"
     )
     _add_depth(command)
-    _add_limits(command)
     command.set_defaults(run=_bench)
     return parser
 

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -38,17 +38,22 @@ class Plan:
         return max(1, len(os.sched_getaffinity(0)) // self.jobs)
 
 
-def results(clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
+Work = Callable[[Clip, Plan], Answer]
+
+
+def results(clips: Sequence[Clip], plan: Plan, work: Work | None = None) -> Generator[Result]:
     """Yield the result of each clip as it is ready, in any order.
 
-    Raises DetectorError when the model cannot be used.
+    ``work`` runs in the child, and analyses the clip unless told otherwise. Raises DetectorError when the model cannot
+    be used.
     """
+    work = work or _examine_here
     waiting = list(clips)
     while waiting:
         suspects: list[Clip] = []
-        yield from _together(waiting, plan, suspects)
+        yield from _together(waiting, plan, suspects, work)
         for clip in suspects:  # one of them ended its process: each alone tells which
-            yield from _alone(clip, plan)
+            yield from _alone(clip, plan, work)
 
 
 def examine(clip: Clip, network: Network, settings: Settings) -> Result:
@@ -70,10 +75,10 @@ def examine(clip: Clip, network: Network, settings: Settings) -> Result:
     )
 
 
-def _together(waiting: list[Clip], plan: Plan, suspects: list[Clip]) -> Iterator[Result]:
+def _together(waiting: list[Clip], plan: Plan, suspects: list[Clip], work: Work) -> Iterator[Result]:
     """Results of clips, which leave ``waiting``; those that ran when a process died go to ``suspects``."""
     with _processes(plan, min(plan.jobs, len(waiting))) as pool:
-        futures = _submit(pool, waiting, plan)
+        futures = _submit(pool, waiting, plan, work)
         for future in as_completed(futures):
             clip = futures[future]
             try:
@@ -94,11 +99,11 @@ def _started(futures: dict[Future[Answer], Clip], waiting: list[Clip], plan: Pla
     return without[: plan.jobs + 1]
 
 
-def _alone(clip: Clip, plan: Plan) -> Iterator[Result]:
+def _alone(clip: Clip, plan: Plan, work: Work) -> Iterator[Result]:
     started = time.perf_counter()
     with _processes(plan, 1) as pool:
         try:
-            yield _outcome(next(iter(_submit(pool, [clip], plan))))
+            yield _outcome(next(iter(_submit(pool, [clip], plan, work))))
         except BrokenProcessPool:
             yield Result(clip, None, None, (), 0, 0, time.perf_counter() - started, CRASHED)
 
@@ -120,11 +125,11 @@ def _processes(plan: Plan, count: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, clips: Sequence[Clip], plan: Plan) -> dict[Future[Answer], Clip]:
+def _submit(pool: ProcessPoolExecutor, clips: Sequence[Clip], plan: Plan, work: Work) -> dict[Future[Answer], Clip]:
     """Hand the clips over; the processes, which start here, are deaf to Ctrl-C: their parent ends them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return {pool.submit(_examine_here, clip, plan): clip for clip in clips}
+        return {pool.submit(work, clip, plan): clip for clip in clips}
     finally:
         signal.signal(signal.SIGINT, before)
 
