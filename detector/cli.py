@@ -99,7 +99,7 @@ def _probe(options: argparse.Namespace) -> int:
     try:
         info = probe(options.path, _limits(options))
         if options.poster:
-            save_poster(options.path, options.poster)
+            save_poster(options.path, info, options.poster)
     except DetectorError as error:
         if options.json:
             _print_json({"error": {"code": str(error.code), "message": str(error)}})

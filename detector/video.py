@@ -101,9 +101,9 @@ def sample(
         raise _unreadable()
 
 
-def save_poster(path: Path, target: Path, max_width: int = 640) -> None:
-    """Write a JPEG of a frame from about a tenth into the video, at most ``max_width`` wide."""
-    _index, _time_s, picture = next(sample(path, probe(path), 5))  # the middle of the first fifth
+def save_poster(path: Path, info: StreamInfo, target: Path, max_width: int = 640) -> None:
+    """Write a JPEG of a frame from about a tenth into the video that ``probe`` described, at most ``max_width`` wide."""
+    _index, _time_s, picture = next(sample(path, info, 5))  # the middle of the first fifth
     image = Image.fromarray(picture)
     image.thumbnail((max_width, max_width))
     image.save(target, "JPEG", quality=82)

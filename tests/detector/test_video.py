@@ -162,7 +162,7 @@ def test_sampling_stops_when_told(tmp_path: Path) -> None:
 def test_the_poster_is_a_small_jpeg(tmp_path: Path) -> None:
     path = videos.face_clip(tmp_path / "clip.mp4", size=(1280, 720))
 
-    video.save_poster(path, tmp_path / "poster.jpg")
+    video.save_poster(path, video.probe(path), tmp_path / "poster.jpg")
 
     assert (tmp_path / "poster.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
     assert (tmp_path / "poster.jpg").stat().st_size < 100_000
