@@ -19,7 +19,8 @@ CLOSE_UP_FACE = 160  # pixels that a face's width has in its close-up
 MIN_FACE_PX = 20  # faces narrower than this are not reported
 BLAZEFACE_MIN_SCORE = 0.6
 SAME_FACE_IOU = 0.35
-SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares
+SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares,
+SQUARES_TO_ASPECT = 8.0  # unless they are mere strips, where the squares would be many and small
 SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in four quarters too
 
 LANDMARK_GROUPS = {  # face_recognition's names for the 68 points, in order; the inner lips come twice there
@@ -132,7 +133,7 @@ def _regions(width: int, height: int) -> list[tuple[int, int, int, int]]:
     """(left, top, width, height) of the whole picture, then of the squares it is searched in again."""
     regions = [(0, 0, width, height)]
     side = min(width, height)
-    if max(width, height) >= SQUARES_FROM_ASPECT * side:
+    if SQUARES_FROM_ASPECT * side <= max(width, height) <= SQUARES_TO_ASPECT * side:
         count = int(np.ceil((max(width, height) - side) / (0.6 * side))) + 1
         starts = [round(index * (max(width, height) - side) / (count - 1)) for index in range(count)]
         regions += [(start, 0, side, side) if width > height else (0, start, side, side) for start in starts]

@@ -102,7 +102,7 @@ def sample(
 
 
 def save_poster(path: Path, info: StreamInfo, target: Path, max_width: int = 640) -> None:
-    """Write a JPEG of a frame from about a tenth into the video that ``probe`` described, at most ``max_width`` wide."""
+    """Write a JPEG of a frame from about a tenth into the video, at most ``max_width`` wide; ``info`` is probe's."""
     _index, _time_s, picture = next(sample(path, info, 5))  # the middle of the first fifth
     image = Image.fromarray(picture)
     image.thumbnail((max_width, max_width))
