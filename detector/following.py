@@ -14,16 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import crops, faces, jpeg, tracking
+from detector.release import CropShape
 from detector.tracking import Sighting
 from detector.video import StreamInfo, sample
-
-
-@dataclass(frozen=True)
-class CropShape:
-    """How faces are cut; a property of the model that judges them."""
-
-    size: int  # pixels of the square crop's side
-    margin: float  # side over the face's longer extent
 
 
 @dataclass(frozen=True)

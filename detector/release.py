@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import DetectorError, ErrorCode
-from detector.following import CropShape
 
 MODELS_DIR = Path(__file__).parent / "models"
 WEIGHTS, CONFIG, CARD, METRICS, CHECKSUMS = "weights.safetensors", "model.toml", "card.md", "metrics.json", "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class CropShape:
+    """How faces are cut; a property of the model that judges them."""
+
+    size: int  # pixels of the square crop's side
+    margin: float  # side over the face's longer extent
 
 
 @dataclass(frozen=True)

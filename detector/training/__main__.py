@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from detector.errors import DetectorError
-from detector.following import CropShape
-from detector.release import Calibration, Decision, load_release
+from detector.release import Calibration, CropShape, Decision, load_release
 
 CROP = CropShape(size=160, margin=1.45)
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)

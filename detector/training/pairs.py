@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from detector.following import CropShape
+from detector.release import CropShape
 from detector.training.degrade import Chain
 from detector.training.fakes import self_blend
 from detector.training.packs import Clip, Pack

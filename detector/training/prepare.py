@@ -13,7 +13,8 @@ import numpy as np
 
 from detector import crops, faces
 from detector.errors import DetectorError
-from detector.following import CropShape, follow
+from detector.following import follow
+from detector.release import CropShape
 from detector.training.packs import Clip, CropRow, write
 from detector.video import probe
 

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from detector.following import CropShape
 from detector.model import Detector
-from detector.release import CARD, CHECKSUMS, CONFIG, METRICS, WEIGHTS, Calibration, Decision, sha256_of
+from detector.release import CARD, CHECKSUMS, CONFIG, METRICS, WEIGHTS, Calibration, CropShape, Decision, sha256_of
 
 
 def write_release(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from detector.following import CropShape
 from detector.model import Detector
+from detector.release import CropShape
 from detector.training.degrade import Chain
 from detector.training.fakes import self_blend
 from detector.training.packs import Clip, Pack

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from detector.following import CropShape
 from detector.metrics import auc
 from detector.model import Detector
+from detector.release import CropShape
 from detector.training.packs import Pack
 from detector.training.pairs import Mixture, PairBatches, loader, normalised
 

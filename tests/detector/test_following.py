@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from detector import crops, faces, tracking
-from detector.following import CropShape, Followed, follow
+from detector.following import Followed, follow
+from detector.release import CropShape
 from detector.video import probe
 from tests import videos
 

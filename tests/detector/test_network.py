@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from detector.errors import DetectorError, ErrorCode
-from detector.following import CropShape
 from detector.inference import Network, load_network
 from detector.model import DEFAULT_SHAPE, Detector, TemporalHead
-from detector.release import Calibration, Decision, default_release, load_release, releases
+from detector.release import Calibration, CropShape, Decision, default_release, load_release, releases
 from detector.training.pairs import normalised
 from detector.training.release import write_release
 

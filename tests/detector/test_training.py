@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from detector.following import CropShape
 from detector.inference import load_network
 from detector.model import Detector
-from detector.release import Calibration, Decision, load_release
+from detector.release import Calibration, CropShape, Decision, load_release
 from detector.training import calibrate, fakes, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
