@@ -1,0 +1,305 @@
+"""Evaluation: the manifest read, every figure counted by hand, interrupted runs resumed, crashes held to one clip."""
+
+import csv
+import json
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector import evaluate, evaluate_runs, metrics
+from detector.errors import DetectorError, ErrorCode
+from detector.evaluate_rows import COLUMNS, LABELS, Clip, ManifestError, Result, read_manifest
+from detector.evaluate_runs import Plan
+from detector.pipeline import Settings
+from detector.release import Release, default_release
+from detector.report import Verdict
+from tests import videos
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+# file, label, dataset, method, source; verdict, probability of fake, failure
+CLIPS = [
+    ("a1.mp4", "real", "a", "none", "ann", Verdict.REAL, 0.05, ""),
+    ("a2.mp4", "real", "a", "none", "bob", Verdict.FAKE, 0.95, ""),
+    ("a3.mp4", "fake", "a", "swap", "ann", Verdict.FAKE, 0.97, ""),
+    ("a4.mp4", "fake", "a", "swap", "bob", Verdict.INCONCLUSIVE, 0.55, ""),
+    ("b1.mp4", "real", "b", "none", "cid", Verdict.INCONCLUSIVE, 0.45, ""),
+    ("b2.mp4", "real", "b", "none", "dan", Verdict.NO_FACE, None, ""),
+    ("b3.mp4", "fake", "b", "lip-sync", "cid", Verdict.REAL, 0.08, ""),
+    ("b4.mp4", "fake", "b", "lip-sync", "dan", None, None, "unreadable"),
+    ("c1.mp4", "fake", "c", "swap", "eve", Verdict.INCONCLUSIVE, None, ""),
+    ("c2.mp4", "fake", "c", "swap", "eve", Verdict.FAKE, 0.92, ""),
+]
+
+
+class Runner:
+    """Gives the results above, and remembers which clips it was asked for."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.asked: list[str] = []
+        self._stop_after = stop_after
+
+    def __call__(self, clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
+        self.asked = [clip.file for clip in clips]
+        told = {row[0]: row for row in CLIPS}
+        for number, clip in enumerate(reversed(clips)):  # results come in any order
+            if number == self._stop_after:
+                raise KeyboardInterrupt
+            *_, verdict, probability, failure = told[clip.file]
+            yield Result(clip, verdict, probability, ("score_between_thresholds",), 12, 1, 1.5, failure)
+
+
+def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    head = ["file", "split", "label", "dataset", "method", "source", "licence"]
+    rows = [[file, "val", label, dataset, method, source, "?"] for file, label, dataset, method, source, *_ in CLIPS]
+    path = tmp_path_factory.mktemp("manifest") / "videos.csv"
+    return _write(path, [head, *rows, ["t.mp4", "test", "real", "a", "none", "zoe", "?"]])
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return default_release()
+
+
+def _order(manifest: Path, release: Release, frames: int = 12, split: str | None = "val") -> evaluate.Order:
+    return evaluate.Order(manifest, split, release, Settings(frames=frames), jobs=1)
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation") / "made" / "on the way"
+
+
+@pytest.fixture(scope="module")
+def evaluation(manifest: Path, release: Release, out: Path) -> dict[str, Any]:
+    return evaluate.evaluate(_order(manifest, release), out, run=Runner())
+
+
+def test_every_clip_is_counted_and_none_without_probability_is_scored(evaluation: dict[str, Any]) -> None:
+    overall = evaluation["overall"]
+
+    assert (overall["n"], overall["real"], overall["fake"], overall["sources"]) == (10, 4, 6, 5)
+    assert overall["judged"] == 7
+    assert overall["left_out"] == {"no_face": 1, "too_little_to_judge": 1, "failed": 1}
+    assert overall["failures"] == {"unreadable": 1}
+    # Genuine .05, .95, .45 against fake .97, .55, .08, .92: 8 of 12 pairs in the right order.
+    assert overall["auc"] == round(8 / 12, 4)
+    low, high = overall["auc_interval"]
+    assert 0 <= low <= overall["auc"] <= high <= 1
+    labels, scores = [0, 0, 0, 1, 1, 1, 1], [0.05, 0.95, 0.45, 0.97, 0.55, 0.08, 0.92]
+    assert overall["equal_error_rate"] == round(metrics.equal_error_rate(labels, scores), 4)
+    # Bins: [.0,.1) .05 and .08, one fake; [.4,.5) .45, none; [.5,.6) .55, one; [.9,1] .95, .97 and .92, two.
+    gaps = 2 * abs(0.065 - 0.5) + abs(0.45 - 0) + abs(0.55 - 1) + 3 * abs(2.84 / 3 - 2 / 3)
+    assert overall["calibration_error"] == pytest.approx(gaps / 7, abs=1e-4)
+
+
+def test_answers_are_shares_of_all_clips_of_their_truth(evaluation: dict[str, Any]) -> None:
+    assert evaluation["overall"]["verdicts"] == {
+        "real": {"REAL": 0.25, "FAKE": 0.25, "INCONCLUSIVE": 0.25, "NO_FACE": 0.25, "FAILED": 0.0},
+        "fake": {"REAL": 0.1667, "FAKE": 0.3333, "INCONCLUSIVE": 0.3333, "NO_FACE": 0.0, "FAILED": 0.1667},
+    }
+    assert evaluation["error_rates"] == {"FAKE": {"n": 3, "wrong": 1}, "REAL": {"n": 2, "wrong": 1}}
+
+
+def test_data_sets_and_methods_have_their_own_figures(evaluation: dict[str, Any]) -> None:
+    sets = evaluation["datasets"]
+
+    assert {name: (one["n"], one["judged"], one["auc"]) for name, one in sets.items()} == {
+        "a": (4, 4, 0.75),
+        "b": (4, 2, 0.0),
+        "c": (2, 1, None),
+    }
+    assert sets["c"]["verdicts"]["real"] == dict.fromkeys(("REAL", "FAKE", "INCONCLUSIVE", "NO_FACE", "FAILED"))
+    assert (sets["c"]["auc_interval"], sets["c"]["equal_error_rate"], sets["c"]["calibration_error"]) == (None,) * 3
+    methods = evaluation["methods"]
+    assert {name: (one["n"], one["judged"], one["auc"]) for name, one in methods.items()} == {
+        "lip-sync": (2, 1, round(1 / 3, 4)),
+        "swap": (4, 3, round(7 / 9, 4)),
+    }
+    assert methods["swap"]["verdicts"] == {"REAL": 0, "FAKE": 0.5, "INCONCLUSIVE": 0.5, "NO_FACE": 0, "FAILED": 0}
+
+
+def test_matched_auc_takes_sets_with_two_judged_clips_of_each_label(evaluation: dict[str, Any]) -> None:
+    assert evaluation["matched_datasets"] == {"a": 0.75}  # b has one judged clip of each label, c no genuine one
+    assert evaluation["matched_auc"] == 0.75
+    assert evaluation["matched_auc_interval"] is not None
+
+
+def test_the_evaluation_says_of_what_it_is(evaluation: dict[str, Any], release: Release, out: Path) -> None:
+    assert evaluation["model"]["sha256"] == release.sha256
+    assert (evaluation["model"]["name"], evaluation["model"]["version"]) == (release.name, release.version)
+    assert (evaluation["manifest"], evaluation["split"], evaluation["frames"]) == ("videos.csv", "val", 12)
+    assert evaluation["when"].endswith("+00:00")
+    assert evaluation["seconds"] == 15.0
+    assert json.loads((out / "evaluation.json").read_text(encoding="utf-8")) == evaluation
+    for name in ("roc.png", "reliability.png"):
+        assert (out / name).read_bytes().startswith(PNG)
+
+
+@pytest.mark.usefixtures("evaluation")
+def test_the_csv_holds_every_video_in_the_manifests_order(out: Path) -> None:
+    rows = _rows(out)
+
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["file"] for row in rows] == [clip[0] for clip in CLIPS]
+    assert [row["probability_fake"] for row in rows if row["dataset"] == "b"] == ["0.45", "", "0.08", ""]
+    assert [row["failure"] for row in rows if row["failure"]] == ["unreadable"]
+
+
+def test_nothing_is_written_without_a_folder(
+    manifest: Path, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    evaluate.evaluate(_order(manifest, release), run=Runner())
+
+    assert [path.name for path in manifest.parent.iterdir()] == ["videos.csv"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    manifest: Path, release: Release, tmp_path: Path, evaluation: dict[str, Any], out: Path
+) -> None:
+    again, heard = Runner(), list[tuple[int, int]]()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.evaluate(_order(manifest, release), tmp_path, run=Runner(stop_after=4))
+    kept = [row["file"] for row in _rows(tmp_path)]
+    with (tmp_path / "results.csv").open("a", encoding="utf-8") as file:
+        file.write("a1.mp4,val,real,a,none,ann,REAL,0.0")  # torn in the middle
+
+    resumed = evaluate.evaluate(_order(manifest, release), tmp_path, lambda *done: heard.append(done), again)
+
+    assert kept == ["c2.mp4", "c1.mp4", "b4.mp4", "b3.mp4"]
+    assert again.asked == ["a1.mp4", "a2.mp4", "a3.mp4", "a4.mp4", "b1.mp4", "b2.mp4", "b4.mp4"]  # failures once more
+    assert (heard[0], heard[-1]) == ((3, 10), (10, 10))
+    assert {**resumed, "when": ""} == {**evaluation, "when": ""}
+    assert _rows(tmp_path) == _rows(out)
+
+
+def test_results_under_other_conditions_are_not_reused(manifest: Path, release: Release, tmp_path: Path) -> None:
+    first, again = Runner(), Runner()
+
+    evaluate.evaluate(_order(manifest, release), tmp_path, run=first)
+    evaluate.evaluate(_order(manifest, release, frames=13), tmp_path, run=again)
+
+    assert first.asked == again.asked == [clip[0] for clip in CLIPS]
+    assert {row["frames"] for row in _rows(tmp_path)} == {"13"}
+
+
+def test_a_split_of_one_label_has_plots_but_no_ranking(manifest: Path, release: Release, tmp_path: Path) -> None:
+    def run(clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
+        yield from (Result(clip, Verdict.NO_FACE, None, (), 12, 0, 0.1, "") for clip in clips)
+
+    alone = evaluate.evaluate(_order(manifest, release, split="test"), tmp_path / "out", run=run)
+
+    assert (alone["overall"]["auc"], alone["matched_auc"], alone["matched_datasets"]) == (None, None, {})
+    assert alone["overall"]["left_out"]["no_face"] == 1
+    assert (tmp_path / "out" / "roc.png").read_bytes().startswith(PNG)
+    assert (tmp_path / "out" / "reliability.png").read_bytes().startswith(PNG)
+
+
+def test_a_manifest_may_do_with_file_and_label(tmp_path: Path) -> None:
+    path = _write(tmp_path / "videos.csv", [["label", "file"], ["FAKE", "sub/x.mp4"], ["real", "/abs/y.mp4"]])
+
+    fake, real = read_manifest(path)
+
+    assert (fake.label, fake.path, fake.source) == (1, tmp_path / "sub" / "x.mp4", "sub/x.mp4")
+    assert (fake.dataset, fake.method, fake.split) == ("unnamed", "unnamed", "")
+    assert (real.label, real.path, real.method) == (0, Path("/abs/y.mp4"), "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "needs a row of column names"),
+        ("file,label\n", "needs a row of column names"),
+        ("path,label\nx.mp4,real\n", "needs a row of column names"),
+        ("file,label\nx.mp4,maybe\n", "Row 2 "),
+        ("file,label\nx.mp4,real\n,fake\n", "Row 3 "),
+        ("file,label\nx.mp4\n", "Row 2 "),
+        ("file,label\nx.mp4,real\nx.mp4,fake\n", "names a video twice"),
+    ],
+)
+def test_a_manifest_without_sense_is_refused_in_a_sentence(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "videos.csv"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ManifestError, match=words):
+        read_manifest(path)
+
+
+def test_an_unknown_split_is_refused_with_the_known_ones(manifest: Path) -> None:
+    with pytest.raises(ManifestError, match="no video in the split valid; its splits are: test, val"):
+        read_manifest(manifest, "valid")
+
+
+def _clip(path: Path, label: str = "real") -> Clip:
+    return Clip(path.name, path, LABELS[label], "val", "made", "none", path.name)
+
+
+def _work(clip: Clip, plan: Plan) -> Result | tuple[str, str]:
+    """Runs in a child process, which clips called bad end at once."""
+    if clip.file.startswith("bad"):
+        os._exit(1)
+    if clip.file == "model.mp4":
+        return str(ErrorCode.MODEL_DAMAGED), "The weights cannot be read."
+    return Result(clip, Verdict.REAL, 0.1, (), 12, 1, 0.0, "")
+
+
+@pytest.fixture
+def plan(release: Release) -> Plan:
+    return Plan(release.folder, Settings(frames=10), jobs=1)
+
+
+def test_a_clip_that_kills_its_process_is_the_only_one_to_fail(plan: Plan) -> None:
+    names = ["1.mp4", "bad.mp4", "2.mp4", "3.mp4"]
+
+    results = list(evaluate_runs.results([_clip(Path(name)) for name in names], plan, _work))
+
+    assert sorted(result.clip.file for result in results) == sorted(names)
+    assert {result.clip.file: result.failure for result in results if result.failure} == {"bad.mp4": "crashed"}
+
+
+def test_a_model_that_cannot_be_used_ends_the_evaluation(plan: Plan) -> None:
+    with pytest.raises(DetectorError, match="cannot be read") as refusal:
+        list(evaluate_runs.results([_clip(Path("model.mp4"))], plan, _work))
+
+    assert refusal.value.code is ErrorCode.MODEL_DAMAGED
+
+
+def test_cores_are_shared_between_processes(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+    assert [Plan(release.folder, Settings(), jobs).threads for jobs in (1, 2, 3, 20)] == [8, 4, 2, 1]
+
+
+def test_clips_are_really_analysed_in_a_child_process(plan: Plan, tmp_path: Path) -> None:
+    face = videos.face_clip(tmp_path / "face.mp4")
+    empty = videos.no_face_clip(tmp_path / "empty.mp4")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video")
+
+    found = evaluate_runs.results([_clip(face), _clip(empty), _clip(broken)], plan)
+
+    results = {result.clip.path: result for result in found}
+
+    assert results[face].verdict in (Verdict.REAL, Verdict.FAKE, Verdict.INCONCLUSIVE)
+    assert results[face].probability_fake is not None
+    assert (results[face].people, results[face].frames_analyzed) == (1, 10)
+    assert (results[empty].verdict, results[empty].probability_fake) == (Verdict.NO_FACE, None)
+    assert (results[broken].verdict, results[broken].failure) == (None, "unreadable")
