@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from types import TracebackType
+from typing import TextIO
 
 _WIDTH = 30
 _REDRAW_S = 0.1
@@ -13,8 +14,9 @@ _ESTIMATE_FROM = 0.05  # share done from which the time left is worth saying
 class Progress:
     """One line that is written over; as a context manager it leaves a clean line behind."""
 
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_shown = self._stream.isatty()
         self._started = time.monotonic()
         self._drawn_at = 0.0
         self._drawn = ""
@@ -35,15 +37,15 @@ class Progress:
         left_s = (now - self._started) * (1 - share) / share if _ESTIMATE_FROM <= share < 1 else None
         left = "" if left_s is None else f", {_spoken(left_s)} left"
         line = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}  {words}{left}"
-        sys.stderr.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
-        sys.stderr.flush()
+        self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
+        self._stream.flush()
         self._drawn_at, self._drawn = now, words
 
     def clear(self) -> None:
         """Remove the bar, so that something else can be written."""
         if self._is_shown and self._drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
             self._drawn = ""
 
 

@@ -1,0 +1,100 @@
+"""The report in plain text: every answer in words, and how often such an answer was wrong."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector import summary
+from detector.pipeline import STAGES
+from detector.release import Release, default_release
+from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
+
+
+def _report(verdict: Verdict, probability: float | None, confidence: float | None, *reasons: Reason) -> Report:
+    samples = tuple(FaceSample(index, index / 2, (10, 20, 110, 140), 0.5, 100, 50.0, True) for index in (0, 2, 5))
+    person = Track(0, verdict, probability, confidence, reasons, samples)
+    return Report(
+        verdict=verdict,
+        probability_fake=probability,
+        confidence=confidence,
+        reasons=reasons,
+        frames_requested=60,
+        frames_analyzed=6,
+        tracks=() if verdict is Verdict.NO_FACE else (person,),
+        frames=tuple(SampledFrame(index, index / 2) for index in range(6)),
+        video=VideoInfo("ab" * 32, 1000, "mov,mp4,m4a,3gp,3g2,mj2", "h264", 640, 360, 0, 3.0, 25.0),
+        model=ModelInfo("network", "1.2.3", "cd" * 32, 0.91, 0.12),
+        timings_s={"read": 1.25, "total": 3.5},
+        libraries={},
+    )
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    return dataclasses.replace(default_release(), folder=tmp_path)
+
+
+def _with_metrics(release: Release, metrics: dict[str, Any]) -> Release:
+    (release.folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    return release
+
+
+@pytest.mark.parametrize(
+    ("report", "first"),
+    [
+        (_report(Verdict.FAKE, 0.973, 0.973), "FAKE, 97.3% sure (probability of fake 0.973)"),
+        (_report(Verdict.REAL, 0.021, 0.979), "REAL, 97.9% sure (probability of fake 0.021)"),
+        (
+            _report(Verdict.INCONCLUSIVE, 0.5, None, Reason.SCORE_BETWEEN_THRESHOLDS),
+            "INCONCLUSIVE: the score lies between the thresholds (probability of fake 0.500)",
+        ),
+        (
+            _report(Verdict.INCONCLUSIVE, None, None, Reason.TOO_FEW_FRAMES, Reason.FACE_TOO_SMALL),
+            "INCONCLUSIVE: the face is seen in too few frames; the face is too small",
+        ),
+        (_report(Verdict.NO_FACE, None, None), "NO_FACE: no face was found in the frames that were examined."),
+    ],
+)
+def test_the_first_line_answers(report: Report, first: str, release: Release) -> None:
+    assert summary.of(report, release, None).splitlines()[0] == first
+
+
+def test_people_stand_in_a_table_and_the_rest_below(release: Release, tmp_path: Path) -> None:
+    report = _report(Verdict.INCONCLUSIVE, None, None, Reason.FACE_TOO_BLURRED)
+
+    lines = summary.of(report, release, tmp_path).splitlines()
+
+    assert lines[2:4] == [
+        "person  verdict       fake  frames  from   to     why undecided",
+        "1       INCONCLUSIVE  –     3       0.0 s  2.5 s  the face is too blurred",
+    ]
+    assert lines[5:] == [
+        "video   640 x 360, 3.0 s, h264; 6 of 60 frames examined",
+        f"SHA-256 {'ab' * 32}",
+        "model   network 1.2.3; FAKE from 0.910, REAL to 0.120",
+        "time    read 1.2 s, total 3.5 s",
+        f"Crops, heatmaps and annotated frames are in {tmp_path}.",
+    ]
+
+
+def test_it_says_how_often_such_a_verdict_was_wrong(release: Release) -> None:
+    known = _with_metrics(release, {"error_rates": {"FAKE": {"n": 40, "wrong": 3}, "REAL": {"n": 0, "wrong": 0}}})
+
+    fake = summary.of(_report(Verdict.FAKE, 0.95, 0.95), known, None)
+    real = summary.of(_report(Verdict.REAL, 0.05, 0.95), known, None)
+
+    assert "Of the 40 clips that this model called FAKE in its test, 3 were not." in fake.splitlines()
+    assert "in its test" not in real
+
+
+def test_a_model_without_figures_promises_none(release: Release) -> None:
+    assert "in its test" not in summary.of(_report(Verdict.FAKE, 0.95, 0.95), release, None)
+    assert "in its test" not in summary.of(_report(Verdict.FAKE, 0.95, 0.95), _with_metrics(release, {}), None)
+
+
+def test_every_reason_and_stage_has_words() -> None:
+    assert set(summary.REASON_WORDS) == set(Reason)
+    assert tuple(summary.STAGE_WORDS) == STAGES
