@@ -144,7 +144,11 @@ def _in_child(work: Callable[..., T], *arguments: object) -> T:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
-    child.start()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the child is deaf to Ctrl-C, and ended from here
+    try:
+        child.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
     theirs.close()
     try:
         result, refusal = ours.recv()
@@ -164,7 +168,6 @@ def _in_child(work: Callable[..., T], *arguments: object) -> T:
 
 def _answer(connection: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
     """Send (result, None), or (None, code and sentence) of a refusal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     try:
         result = work(*arguments)
     except DetectorError as error:
