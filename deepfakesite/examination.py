@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -15,8 +16,12 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from analysis import model_versions
 from deepfakesite import vitals
 from detector.errors import DetectorError
+
+if TYPE_CHECKING:
+    from detector.release import Release
 
 LEAST_FREE_BYTES = 2 * 1024**3
 CLIP_FRAMES = 10
@@ -63,15 +68,18 @@ def worker() -> Finding:
 
 
 def weights() -> Finding:
-    """The default release is there and its files are the ones that were published."""
+    """Every model's files are the ones that were published."""
     from detector import release  # noqa: PLC0415 -- slow import
 
     try:
+        found = release.releases()
         default = release.default_release()
-        default.verify()
+        for each in found:
+            each.verify()
     except DetectorError as error:
-        return Finding("weights", False, f"{error} Fetch the repository's files again.")
-    return Finding("weights", True, f"{default.name} {default.version} is complete; its SHA-256 is as published.")
+        return Finding("weights", False, str(error))
+    names = ", ".join(f"{each.name} {each.version}" for each in found)
+    return Finding("weights", True, f"As published: {names}; {default.name} {default.version} is the default.")
 
 
 def media() -> Finding:
@@ -115,12 +123,12 @@ def decoder(clip: Path) -> Finding:
 
 def analysis(clip: Path, folder: Path) -> Finding:
     """The clip goes through the whole detector and the face in it is found."""
-    from detector import inference, pipeline, release  # noqa: PLC0415 -- slow import
+    from detector import inference, pipeline  # noqa: PLC0415 -- slow import
 
     if not clip.exists():
         return Finding("analysis", False, "There is no clip to analyse; see decoder.")
     try:
-        network = inference.load_network(release.default_release())
+        network = inference.load_network(_release_in_use())
         report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
     except (DetectorError, OSError, RuntimeError) as error:
         return Finding("analysis", False, f"The clip could not be analysed ({error}). Run `make setup` again.")
@@ -130,6 +138,16 @@ def analysis(clip: Path, folder: Path) -> Finding:
     return Finding(
         "analysis", True, f"A clip of a face was analysed in {seconds:.1f} s; the verdict is {report.verdict.value}."
     )
+
+
+def _release_in_use() -> "Release":
+    """The model that judges here; the default one where the database cannot say."""
+    from detector import release  # noqa: PLC0415 -- slow import
+
+    try:
+        return model_versions.active()[1]
+    except DatabaseError:
+        return release.default_release()
 
 
 def examine(report: Callable[[Finding], None]) -> bool:

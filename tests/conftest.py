@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 # The settings read the environment once, when they are first asked for anything: say it before that.
 FOLDER = Path(tempfile.mkdtemp(prefix="unmask-tests-"))
-for name in ("DATABASE_URL", "REDIS_URL", "DEBUG", "EMAIL_URL", "STORAGE_URL"):
-    os.environ.pop(name, None)
-os.environ["DATA_DIR"] = str(FOLDER)
-os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 4
-os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1,testserver"
-os.environ["DJANGO_SETTINGS_MODULE"] = "deepfakesite.settings"
+# A developer's own .env fills in only what is not set here: tests must never reach their database, queue or mail.
+os.environ.update(
+    DATA_DIR=str(FOLDER),
+    DATABASE_URL=f"sqlite:///{FOLDER / 'unmask.sqlite3'}",
+    REDIS_URL=f"unix://{FOLDER / 'valkey.sock'}",
+    EMAIL_URL="consolemail://",
+    DEBUG="False",
+    HTTPS="False",
+    SECRET_KEY="only-for-tests-" + "0123456789abcdef" * 4,
+    ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
+    DJANGO_SETTINGS_MODULE="deepfakesite.settings",
+)
 
 
 def pytest_configure() -> None:

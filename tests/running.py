@@ -28,11 +28,15 @@ def free_port() -> int:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """This process's environment, for a site whose data lie in ``folder``."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "REDIS_URL", "DATABASE_URL"}
+    """This process's environment, for a site whose data lie in ``folder`` and nowhere else."""
+    own = {
+        "DATA_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'unmask.sqlite3'}",
+        "REDIS_URL": "",
+        "SECRET_KEY": "",
+        "PYTHONUNBUFFERED": "1",
     }
-    return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", **more}
+    return {**os.environ, **own, **more}
 
 
 def manage(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -76,12 +76,12 @@ def test_weights_that_were_changed_are_found(tmp_path: Path, monkeypatch: pytest
         last = file.read(1)
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
-    monkeypatch.setattr(release, "default_release", lambda: release.load_release(folder))
+    monkeypatch.setattr(release, "releases", lambda: [published, release.load_release(folder)])
 
     finding = examination.weights()
 
     assert finding.well is False
-    assert finding.sentence.endswith("Fetch the repository's files again.")
+    assert finding.sentence.endswith("differs from its checksum; install Unmask again.")
 
 
 def test_media_that_can_be_written_is_well_and_is_left_as_it_was(settings: Settings) -> None:
@@ -120,6 +120,7 @@ def test_a_folder_that_takes_no_clip_is_found(tmp_path: Path) -> None:
     assert finding.sentence.endswith("Run `make setup` again.")
 
 
+@pytest.mark.django_db
 def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     examination.decoder(clip)
@@ -130,6 +131,7 @@ def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
     assert finding.sentence.startswith("A clip of a face was analysed in ")
 
 
+@pytest.mark.django_db
 def test_a_clip_in_which_no_face_is_found_is_a_problem(tmp_path: Path) -> None:
     clip = no_face_clip(tmp_path / "clip.mp4", duration_s=1.0)
 
@@ -138,6 +140,7 @@ def test_a_clip_in_which_no_face_is_found_is_a_problem(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.django_db
 def test_a_clip_that_cannot_be_analysed_is_a_problem(tmp_path: Path) -> None:
     finding = examination.analysis(renamed_text(tmp_path / "clip.mp4"), tmp_path)
 
