@@ -124,7 +124,10 @@ class Report:
         if value.get("schema_version") != SCHEMA_VERSION:
             found = value.get("schema_version")
             raise ValueError(f"The report has schema version {found!r}; this is {SCHEMA_VERSION}.")
-        return typing.cast("Report", _build(cls, value))
+        try:
+            return typing.cast("Report", _build(cls, value))
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"The report has another shape ({error}).") from error
 
 
 def _plain(value: Any) -> Any:

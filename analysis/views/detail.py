@@ -25,7 +25,10 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = analysis_or_404(request, pk)
     context = {"analysis": analysis, "others": _others(request, analysis)}
     if analysis.state == State.DONE:
-        return render(request, "analysis/result.html", {**context, **evidence.context_of(analysis)})
+        stored = evidence.report_of(analysis)
+        if stored is None:
+            return render(request, "analysis/other_version.html", context)
+        return render(request, "analysis/result.html", {**context, **evidence.context_of(analysis, stored)})
     if analysis.is_final:
         return render(request, "analysis/stopped.html", {**context, "sentence": _sentence(analysis)})
     return render(request, "analysis/progress.html", {**context, "progress": waiting.progress_of(analysis)})

@@ -1,6 +1,7 @@
 """What the result page shows: the verdict with its grounds, each person's scores and pictures, the frames, facts."""
 
 import functools
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from analysis.views.files import video_type
 from analysis.views.timeline import Chart, Point, Scale, Score
 from detector.errors import DetectorError
 from detector.report import ModelInfo, Report
+
+logger = logging.getLogger(__name__)
 
 WIDEST_FRAME_PX = 1280  # as the detector writes annotated frames
 PEOPLE_SHOWN_OPEN = 4  # further ones are folded away
@@ -80,11 +83,20 @@ class Frame:
     people: list[tuple[int, Look]]
 
 
-def context_of(analysis: Analysis) -> dict[str, Any]:
+def report_of(analysis: Analysis) -> Report | None:
+    """The stored report; None when another version of the detector wrote it in another shape."""
+    try:
+        return Report.from_json(analysis.report or {})
+    except ValueError as error:
+        logger.warning("Analysis %s: its report cannot be shown: %s", analysis.pk, error)
+        return None
+
+
+def context_of(analysis: Analysis, report: Report) -> dict[str, Any]:
     """The template's variables for a finished analysis."""
-    report = Report.from_json(analysis.report or {})
     scale = Scale(report.video.duration_s, report.model.threshold_real, report.model.threshold_fake)
     people = _people(analysis, scale)
+    judged = sum(person.track.probability_fake is not None for person in people)
     frames = _frames(analysis, people)
     media_type = video_type(report.video.container)
     return {
@@ -93,7 +105,8 @@ def context_of(analysis: Analysis) -> dict[str, Any]:
         "error_rate": error_rate_of(report.model, report.verdict),
         "ruler": timeline.ruler_of(report.probability_fake, scale) if report.probability_fake is not None else None,
         "people": people,
-        "judged": sum(person.track.probability_fake is not None for person in people),
+        "judged": judged,
+        "unjudged": len(people) - judged,
         "folded": sum(not person.is_open for person in people),
         "frames": frames,
         "first_s": frames[0].row.time_s if frames else None,
@@ -113,7 +126,7 @@ def error_rate_of(model: ModelInfo, verdict: str) -> ErrorRate | None:
     try:
         found = next((one for one in release.releases() if one.sha256 == model.sha256), None)
         rates = found.metrics().get("error_rates", {}) if found else {}
-    except (DetectorError, OSError):
+    except (DetectorError, OSError, ValueError):
         return None
     rate = rates.get(str(verdict))
     if not rate or not rate.get("n"):

@@ -1,5 +1,6 @@
 """The page of one analysis in every state, its progress, its JSON, and what can be done with it."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -252,6 +253,53 @@ def test_error_rates_are_left_out_when_unknown(
     monkeypatch.setattr(release, "releases", lambda: [SimpleNamespace(sha256=sha256, metrics=lambda: rates)])
 
     assert "Wrong before" not in page_of(client, make_analysis(State.DONE, owner=user))
+
+
+def test_metrics_that_cannot_be_read_cost_the_error_rate_alone(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = SimpleNamespace(sha256="cd" * 32, metrics=lambda: json.loads("{"))
+    monkeypatch.setattr(release, "releases", lambda: [damaged])
+
+    page = page_of(client, make_analysis(State.DONE, owner=user))
+
+    assert "Confidence 97 %." in words(page)
+    assert "Wrong before" not in page
+
+
+@pytest.mark.parametrize("change", [{"schema_version": 99}, {"tracks": None}, {"video": 3}, {"verdict": "PERHAPS"}])
+def test_a_report_of_another_version_is_told_and_can_be_fetched(
+    client: Client, user: User, change: dict[str, Any]
+) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    analysis.report |= change
+    analysis.save(update_fields=["report"])
+
+    response = client.get(reverse("analysis:detail", args=[analysis.pk]))
+    page = response.content.decode()
+
+    assert response.status_code == 200
+    assert "This result comes from another version of Unmask" in page
+    assert "badge--fake" in page
+    for name in ("again", "report", "delete"):
+        assert reverse(f"analysis:{name}", args=[analysis.pk]) in page
+    assert client.get(reverse("analysis:report", args=[analysis.pk])).json() == analysis.report
+
+
+def test_people_who_could_not_be_judged_are_named_beside_the_verdict(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    sentence = "1 more person is to be seen who could not be judged, and of whom this says nothing."
+    before = words(page_of(client, analysis))
+    small = FaceTrack.objects.create(
+        analysis=analysis, index=1, verdict=Verdict.INCONCLUSIVE, reasons=["face_too_small"], first_s=0.0, last_s=0.0
+    )
+    face = FaceSample.objects.filter(track__analysis=analysis).first()
+    assert face is not None
+    face.pk, face.track = None, small
+    face.save(force_insert=True)
+
+    assert sentence not in before
+    assert sentence in words(page_of(client, analysis))
 
 
 def test_a_moving_picture_is_shown_as_one(client: Client, user: User) -> None:
