@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from detector import evaluate, evaluate_runs, metrics
+from detector import cli, evaluate, evaluate_runs, metrics
 from detector.errors import DetectorError, ErrorCode
 from detector.evaluate_rows import COLUMNS, LABELS, Clip, ManifestError, Result, read_manifest
 from detector.evaluate_runs import Plan
@@ -303,3 +303,31 @@ def test_clips_are_really_analysed_in_a_child_process(plan: Plan, tmp_path: Path
     assert (results[face].people, results[face].frames_analyzed) == (1, 10)
     assert (results[empty].verdict, results[empty].probability_fake) == (Verdict.NO_FACE, None)
     assert (results[broken].verdict, results[broken].failure) == (None, "unreadable")
+
+
+def test_the_command_prints_one_json_object(
+    manifest: Path, release: Release, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate_runs, "_examine_here", _work)
+    model = ["--model", str(release.folder)]
+
+    code = cli.main(["evaluate", str(manifest), "--split", "test", "--jobs", "3", "--frames", "10", *model])
+
+    out, err = capsys.readouterr()
+    printed = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (printed["split"], printed["frames"], printed["overall"]["n"]) == ("test", 10, 1)
+    assert printed["error_rates"] == {"FAKE": {"n": 0, "wrong": 0}, "REAL": {"n": 1, "wrong": 0}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["--jobs", "0"], "at least 1, not 0."), (["--split", "x"], "no video in the split x")]
+)
+def test_the_command_refuses_what_it_cannot_evaluate(
+    manifest: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code = cli.main(["evaluate", str(manifest), *arguments])
+
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
