@@ -7,7 +7,8 @@ TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html'
 # The checks keep what they write apart from an installation's own data.
 CHECKED := DATA_DIR=var/check
 
-export PORT DATA_DIR BIND WORKERS
+# PORT, DATA_DIR, BIND and WORKERS reach the site when they are given. An `export` of them here would pass on empty ones
+# too, and those would hide what stands in .env.
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \

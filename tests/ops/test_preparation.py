@@ -11,6 +11,26 @@ from pytest_django import Settings
 from deepfakesite import instance, static_files, valkey
 
 
+@pytest.mark.parametrize(("given", "passed_on"), [([], ""), (["PORT=8123", "DATA_DIR=/srv/x"], "8123 /srv/x")])
+def test_make_passes_on_the_settings_that_are_given_and_no_empty_ones(
+    given: list[str], passed_on: str, tmp_path: Path, settings: Settings
+) -> None:
+    probe = tmp_path / "probe.mk"
+    probe.write_text("probe:\n\t@echo $${PORT-unset} $${DATA_DIR-unset}\n")
+    environment = {name: value for name, value in os.environ.items() if name not in {"PORT", "DATA_DIR"}}
+
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "-f", "Makefile", "-f", str(probe), "probe", *given],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert shown.strip() == (passed_on or "unset unset")
+
+
 def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     with instance.lock(tmp_path):
         assert (tmp_path / "up.lock").read_text() == f"{os.getpid()}\n"
