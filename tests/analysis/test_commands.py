@@ -122,6 +122,15 @@ def test_register_models_lists_them_and_marks_the_active_one(detector: Detector)
     assert ModelVersion.objects.get().is_active
 
 
+def test_register_models_says_which_one_is_damaged(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> list[release.Release]:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, "The model in x cannot be understood; install Unmask again.")
+
+    monkeypatch.setattr(release, "releases", damaged)
+    with pytest.raises(CommandError, match="The model in x cannot be understood"):
+        call_command("register_models")
+
+
 def test_register_models_says_that_there_is_none(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "releases", list)
     with pytest.raises(CommandError, match="No model was found"):
