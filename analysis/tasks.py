@@ -41,7 +41,7 @@ _KEEP_FAILED_S = 7 * 24 * 3600
 _SWEEP_EVERY_S = 900.0
 _swept_at: dict[str, float] = {}
 _networks: "dict[str, Network]" = {}
-_STRAY_S = 3600.0  # files without a row are left alone for this long; they may be about to get one
+_STRAY_S = 3600.0  # files without a row are left alone for this long after a job's time; they may be about to get one
 
 
 def job_id(analysis: Analysis) -> str:
@@ -98,7 +98,7 @@ def _sweep() -> int:
     if now - _swept_at.get("all", float("-inf")) < _SWEEP_EVERY_S:
         return 0
     _swept_at["all"] = now
-    return files.sweep(_STRAY_S)
+    return files.sweep(settings.UNMASK.job_timeout_s + _STRAY_S)
 
 
 def _run(pk: str, attempt: int, lease: Lease) -> None:

@@ -129,6 +129,7 @@ def test_reconcile_looks_for_strays_now_and_then_only(monkeypatch: pytest.Monkey
 
     assert [tasks.reconcile()["strays_removed"] for _turn in range(3)] == [1, 0, 0]
     assert len(sweeps) == 1
+    assert sweeps[0] > site.UNMASK.job_timeout_s  # a running job's folder is not taken for a dead one's
 
 
 def test_sweep_removes_old_folders_of_dead_processes_only() -> None:
