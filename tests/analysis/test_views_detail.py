@@ -272,7 +272,7 @@ def test_a_report_of_another_version_is_told_and_can_be_fetched(
     client: Client, user: User, change: dict[str, Any]
 ) -> None:
     analysis = make_analysis(State.DONE, owner=user)
-    analysis.report |= change
+    analysis.report = {**(analysis.report or {}), **change}
     analysis.save(update_fields=["report"])
 
     response = client.get(reverse("analysis:detail", args=[analysis.pk]))
