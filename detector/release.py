@@ -128,7 +128,7 @@ def load_release(folder: Path) -> Release:
         )
     except OSError as error:
         raise DetectorError(ErrorCode.MODEL_MISSING, f"There is no model in {folder}; check the path.") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:  # also what is no TOML or no UTF-8
         raise DetectorError(
             ErrorCode.MODEL_DAMAGED, f"The model in {folder} cannot be understood ({error}); install Unmask again."
         ) from error
