@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from detector.metrics import auc
+from detector import metrics
 from detector.model import Detector
 from detector.release import CropShape
 from detector.training.packs import Pack
@@ -78,17 +78,10 @@ def validate(model: Detector, pack: Pack, device: torch.device, per_clip: int = 
     """Overall and matched AUC of the mean frame logit over ``per_clip`` crops of every clip of ``pack``."""
     scores = clip_scores(model, pack, device, per_clip)
     labels = np.array([clip.label for clip in pack.clips])
-    sets = np.array([clip.dataset for clip in pack.clips])
-    by_set = {
-        str(name): round(auc(labels[sets == name], scores[sets == name]), 4)
-        for name in np.unique(sets)
-        if len(set(labels[sets == name])) == 2
-    }
-    return {
-        "auc": round(auc(labels, scores), 4),
-        "matched_auc": round(float(np.mean(list(by_set.values()))), 4),
-        "by_set": by_set,
-    }
+    sets = metrics.matched_sets(labels, [clip.dataset for clip in pack.clips])
+    by_set = {name: round(metrics.auc(labels[rows], scores[rows]), 4) for name, rows in sets.items()}
+    matched = round(float(np.mean(list(by_set.values()))), 4) if by_set else None
+    return {"auc": round(metrics.auc(labels, scores), 4), "matched_auc": matched, "by_set": by_set}
 
 
 @torch.no_grad()
