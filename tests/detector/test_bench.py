@@ -31,7 +31,7 @@ def test_sample_clip_is_what_was_asked_for(measured: dict[str, Any]) -> None:
 
 def test_given_videos_are_measured_after_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(work: Callable[..., object], video: Path, *rest: object) -> bench.Measurement:
-        return bench.Measurement(video.name, 2, 2, 1.0, 10, 1, {"total": 2.0}, {"total": 1.0}, 1)
+        return bench.Measurement(video.name, 2, 2, 1.0, 10, 1, {"total": 2.0}, {"total": 1.0}, 3.0, 2.0, 1)
 
     monkeypatch.setattr(bench, "_in_child", answer)
 
@@ -50,6 +50,7 @@ def test_cold_counts_loading_and_warm_does_not(measured: dict[str, Any]) -> None
         assert cold["load"] > 0
         assert cold["total"] >= cold["import"] + cold["load"] + sum(cold[stage] for stage in stages) - 0.05
         assert 0 < warm["total"] < cold["total"]
+        assert 0 < video["warm_cpu_s"] < video["cold_cpu_s"]
 
 
 def test_peak_memory_is_that_of_a_process_with_a_network(measured: dict[str, Any]) -> None:
