@@ -111,26 +111,26 @@ def disk_space() -> Finding:
 
 def decoder(clip: Path) -> Finding:
     """A clip of the sample photograph can be made and opened."""
-    from detector import sample_clip, video  # noqa: PLC0415 -- slow import
-
     try:
+        from detector import sample_clip, video  # noqa: PLC0415 -- slow import
+
         sample_clip.make_clip(clip, seconds=2.0)
         stream = video.probe(clip, video.Limits())
-    except (DetectorError, OSError, ValueError) as error:
+    except (DetectorError, ImportError, OSError, ValueError) as error:
         return Finding("decoder", False, f"A clip cannot be made and opened ({error}). Run `make setup` again.")
     return Finding("decoder", True, f"A clip was made and opened ({stream.codec}, {stream.width} x {stream.height}).")
 
 
 def analysis(clip: Path, folder: Path) -> Finding:
     """The clip goes through the whole detector and the face in it is found."""
-    from detector import inference, pipeline  # noqa: PLC0415 -- slow import
-
     if not clip.exists():
         return Finding("analysis", False, "There is no clip to analyse; see decoder.")
     try:
+        from detector import inference, pipeline  # noqa: PLC0415 -- slow import
+
         network = inference.load_network(_release_in_use())
         report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
-    except (DetectorError, OSError, RuntimeError) as error:
+    except (DetectorError, ImportError, OSError, RuntimeError) as error:
         return Finding("analysis", False, f"The clip could not be analysed ({error}). Run `make setup` again.")
     if not report.tracks:
         return Finding("analysis", False, "No face was found in a clip that shows one. Run `make setup` again.")

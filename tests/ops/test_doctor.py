@@ -1,6 +1,7 @@
 """The doctor finds what is planted, says what to do, and ends with status 1."""
 
 import shutil
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -129,6 +130,18 @@ def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
 
     assert finding.well
     assert finding.sentence.startswith("A clip of a face was analysed in ")
+
+
+def test_a_package_that_is_missing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    for name in ("sample_clip", "pipeline"):
+        monkeypatch.setitem(sys.modules, f"detector.{name}", None)
+        monkeypatch.delattr(f"detector.{name}", raising=False)
+
+    for finding in (examination.decoder(clip), examination.analysis(clip, tmp_path)):
+        assert finding.well is False
+        assert finding.sentence.endswith("Run `make setup` again.")
 
 
 @pytest.mark.django_db
