@@ -34,15 +34,15 @@ class Code(StrEnum):
 
 _SENTENCES: dict[str, str] = {
     ErrorCode.UNREADABLE: noop(
-        "This file cannot be read as a video; it may be damaged, incomplete or something else. "
+        "This video is damaged or incomplete, so none of its pictures can be read. "
         "Play it on your device to check it, or export it again as MP4, then upload that."
     ),
     ErrorCode.EMPTY: noop(
         "This file is empty. Check that it was saved or downloaded completely, then choose it again."
     ),
     ErrorCode.UNSUPPORTED: noop(
-        "This kind of video is not supported. Please convert it to MP4 (H.264); MOV, MKV, WebM, AVI and GIF are "
-        "read too."
+        "This file is not a video, or not of a kind that is read here. Please choose an MP4, MOV, MKV, WebM, AVI or "
+        "GIF file, or convert the video to MP4 (H.264) first."
     ),
     ErrorCode.NO_VIDEO_STREAM: noop(
         "This file holds no moving picture, perhaps only sound. Please choose a file with video."

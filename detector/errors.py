@@ -6,9 +6,9 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Stable codes of everything the detector refuses; the words for people are in each error's message."""
 
-    UNREADABLE = "unreadable"  # not a video, or so damaged that nothing can be decoded
+    UNREADABLE = "unreadable"  # a video so damaged that nothing can be decoded; also a path that cannot be opened
     EMPTY = "empty"  # zero bytes
-    UNSUPPORTED = "unsupported"  # a container or codec outside the allow-list
+    UNSUPPORTED = "unsupported"  # not a video, or a container or codec that is not read
     NO_VIDEO_STREAM = "no_video_stream"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"  # bytes

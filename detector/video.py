@@ -4,6 +4,7 @@ Only local files of allowed containers are opened: FFmpeg is told to follow no o
 reference inside a container reaches nothing. Times come from presentation time stamps, never from counting frames.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from PIL import Image
 from detector.errors import DetectorError, ErrorCode
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif"  # FFmpeg's demuxer names
+READ = "MP4, MOV, MKV, WebM, AVI or GIF"
+# How files of these kinds begin: ISO base media and QuickTime, Matroska, AVI, GIF.
+BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3|RIFF.{4}AVI |GIF8[79]a", re.DOTALL)
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
 
@@ -113,14 +117,15 @@ def _open(path: Path) -> InputContainer:
     try:
         container = av.open(str(path), options=OPTIONS)
     except (FFmpegError, ValueError) as error:
-        raise DetectorError(
-            ErrorCode.UNREADABLE,
-            "The file is not a video that can be read: it is damaged or of another kind. "
-            "Use an MP4, MOV, MKV, WebM, AVI or GIF file.",
-        ) from error
+        raise (_unreadable() if _begins_like_a_video(path) else _unsupported()) from error
     if not isinstance(container, InputContainer):
         raise TypeError("av.open gave an output container")
     return container
+
+
+def _begins_like_a_video(path: Path) -> bool:
+    with path.open("rb") as file:
+        return BEGINNING.match(file.read(16)) is not None
 
 
 def _checked_size(path: Path, limits: Limits) -> int:
@@ -142,10 +147,13 @@ def _checked_size(path: Path, limits: Limits) -> int:
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    for stream in moving:
+        if stream.codec_context is not None:
             stream.thread_type = "AUTO"
             return stream
+    if moving:
+        raise _unsupported()
     raise DetectorError(
         ErrorCode.NO_VIDEO_STREAM,
         "The file holds no moving picture, only sound or data; choose a file with video in it.",
@@ -174,6 +182,13 @@ def _unreadable() -> DetectorError:
     return DetectorError(
         ErrorCode.UNREADABLE,
         "No picture of the video can be decoded; it is damaged. Get another copy or convert it to MP4.",
+    )
+
+
+def _unsupported() -> DetectorError:
+    return DetectorError(
+        ErrorCode.UNSUPPORTED,
+        f"The file is no video, or of a kind that is not read here; use an {READ} file with an ordinary codec.",
     )
 
 

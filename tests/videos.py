@@ -278,6 +278,13 @@ def still_picture(path: Path) -> Path:
     return path
 
 
+def unknown_codec(path: Path) -> Path:
+    """A video whose codec nobody has heard of."""
+    face_clip(path)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    return path
+
+
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx", ".avi": "mpeg4", ".gif": "gif"}
 
 

@@ -62,8 +62,8 @@ def test_every_container_is_known_by_its_content(ending: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("make", "code"),
     [
-        (videos.renamed_text, ErrorCode.UNREADABLE),
-        (videos.noise_file, ErrorCode.UNREADABLE),
+        (videos.renamed_text, ErrorCode.UNSUPPORTED),
+        (videos.noise_file, ErrorCode.UNSUPPORTED),
         (videos.truncated_clip, ErrorCode.UNREADABLE),
         (videos.empty_file, ErrorCode.EMPTY),
         (videos.audio_only, ErrorCode.NO_VIDEO_STREAM),
@@ -96,10 +96,10 @@ def test_refused_upload_leaves_no_row_and_no_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(tasks, "enqueue", lambda analysis: True)
     text = videos.renamed_text(tmp_path / "clip.mp4")
 
-    with pytest.raises(services.Refused, match="cannot be read as a video") as refusal:
+    with pytest.raises(services.Refused, match="is not a video, or not of a kind that is read here") as refusal:
         services.submit(make_user(), SimpleUploadedFile("clip.mp4", text.read_bytes()), 20)
 
-    assert refusal.value.code == ErrorCode.UNREADABLE
+    assert refusal.value.code == ErrorCode.UNSUPPORTED
     assert (Video.objects.count(), Analysis.objects.count()) == (0, 0)
     assert [path for path in Path(site.MEDIA_ROOT).rglob("*") if path.is_file()] == []
     assert list((Path(site.DATA_DIR) / "tmp").glob("upload-*")) == []

@@ -81,7 +81,7 @@ def test_a_refusal_keeps_the_frames_and_says_why_at_the_field(client: Client) ->
     page = response.content.decode()
 
     assert response.status_code == 200
-    assert response.context["form"].errors == {"video": [sentence_for("unreadable")]}
+    assert response.context["form"].errors == {"video": [sentence_for("unsupported")]}
     assert 'name="frames" value="33"' in page
     assert '<ul class="errorlist" id="id_video_error">' in page
     assert 'aria-invalid="true" aria-describedby="id_video_error"' in page
@@ -93,7 +93,7 @@ def test_the_script_gets_the_same_refusal_as_json(client: Client) -> None:
     response = client.post(NEW, {"video": text_file(), "frames": 33}, headers=JSON)
 
     assert response.status_code == 422
-    assert response.json() == {"errors": {"video": [sentence_for("unreadable")]}}
+    assert response.json() == {"errors": {"video": [sentence_for("unsupported")]}}
 
 
 @pytest.mark.usefixtures("user")

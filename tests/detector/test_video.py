@@ -88,11 +88,12 @@ def test_rotation_metadata_is_honoured(tmp_path: Path, rotation_deg: int) -> Non
     ("make", "code"),
     [
         (videos.empty_file, ErrorCode.EMPTY),
-        (videos.renamed_text, ErrorCode.UNREADABLE),
-        (videos.noise_file, ErrorCode.UNREADABLE),
+        (videos.renamed_text, ErrorCode.UNSUPPORTED),
+        (videos.noise_file, ErrorCode.UNSUPPORTED),
         (videos.truncated_clip, ErrorCode.UNREADABLE),
         (videos.audio_only, ErrorCode.NO_VIDEO_STREAM),
-        (videos.still_picture, ErrorCode.UNREADABLE),
+        (videos.still_picture, ErrorCode.UNSUPPORTED),
+        (videos.unknown_codec, ErrorCode.UNSUPPORTED),
     ],
 )
 def test_what_is_no_video_is_refused_with_a_sentence(tmp_path: Path, make, code: ErrorCode) -> None:  # type: ignore[no-untyped-def]
@@ -136,6 +137,17 @@ def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(DetectorError) as caught:
         video.probe(playlist)
+
+    assert caught.value.code == ErrorCode.UNSUPPORTED
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"])
+def test_a_video_whose_beginning_is_all_that_is_left_is_damaged_not_another_kind(ending: str, tmp_path: Path) -> None:
+    path = videos.clip_in_container(tmp_path, ending, duration_s=0.2)
+    path.write_bytes(path.read_bytes()[:24])
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path)
 
     assert caught.value.code == ErrorCode.UNREADABLE
 
