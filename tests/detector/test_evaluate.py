@@ -302,7 +302,7 @@ def test_clips_are_really_analysed_in_a_child_process(plan: Plan, tmp_path: Path
     assert results[face].probability_fake is not None
     assert (results[face].people, results[face].frames_analyzed) == (1, 10)
     assert (results[empty].verdict, results[empty].probability_fake) == (Verdict.NO_FACE, None)
-    assert (results[broken].verdict, results[broken].failure) == (None, "unreadable")
+    assert (results[broken].verdict, results[broken].failure) == (None, "unsupported")
 
 
 def test_the_command_prints_one_json_object(
