@@ -84,7 +84,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: requirements.txt requirements-nodeps.txt | $(VENV)/.made
-	@echo "Installing what the site needs: about 1 GB with torch; this takes a few minutes, once."
+	@echo "Installing what the site needs: about 2 GB on disk; this takes a few minutes, once."
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
 	@touch $@
