@@ -82,11 +82,14 @@ def test_pages_of_a_person(
     look_at(page, [*OWN_PAGES, result, f"{result}again/", f"{result}delete/"])
 
 
-def test_the_staff_page(open_page: OpenPage, owner: tuple[StorageState, str]) -> None:
-    page = open_page()
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE, {"width": 320, "height": 700}], ids=["desktop", "phone", "small"])
+def test_the_staff_page(open_page: OpenPage, owner: tuple[StorageState, str], viewport: dict[str, int]) -> None:
+    page = open_page(viewport=viewport)
     log_in(page, ADMINISTRATOR)
 
     look_at(page, ["/staff/"])
+    page.locator("[data-menu] summary").click()
+    check_accessibility(page)
 
 
 def test_the_page_of_what_is_not_there(open_page: OpenPage, watch: Watch) -> None:
