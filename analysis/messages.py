@@ -104,7 +104,8 @@ _REASONS: dict[str, str] = {
         "The face is seen in too few of the frames; a longer part of the video or more frames may help."
     ),
     Reason.SCORE_BETWEEN_THRESHOLDS: noop(
-        "The score lies between the thresholds for real and fake, where the model is wrong too often to decide."
+        "The score is not clear enough for real or for fake: the model is wrong too often there to decide. With "
+        "several people in the video, more is asked for before one is called fake."
     ),
 }
 

@@ -56,8 +56,8 @@ def analyze(
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
-    asked between frames and batches. ``sha256`` saves reading the file when it is known. Raises DetectorError with one
-    of the codes of ``video.probe``, or CANCELLED.
+    asked between frames and between people. ``sha256`` saves reading the file when it is known. Raises DetectorError
+    with one of the codes of ``video.probe``, or CANCELLED.
     """
     settings = settings or Settings()
     job = _Job(network, settings, on_progress or _ignore, should_stop or _never)

@@ -50,8 +50,8 @@ def answer(probability_fake: float, decision: Decision, people: int = 1) -> Verd
     Each person is a chance of a false alarm, so with n people the odds needed for FAKE are n times those of the
     threshold (Bonferroni on the odds): a crowd does not turn fake by chance.
     """
-    odds = decision.threshold_fake / (1 - decision.threshold_fake) * max(1, people)
-    if probability_fake >= odds / (1 + odds):
+    more, threshold = max(1, people), decision.threshold_fake
+    if probability_fake >= more * threshold / (1 + (more - 1) * threshold):
         return Verdict.FAKE
     return Verdict.REAL if probability_fake <= decision.threshold_real else Verdict.INCONCLUSIVE
 

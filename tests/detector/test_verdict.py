@@ -1,6 +1,7 @@
 """Each rule from logits to answers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,13 @@ def test_a_crowd_needs_higher_odds_for_fake() -> None:
     assert verdict.answer(0.85, DECISION, people=1) is Verdict.FAKE
     assert verdict.answer(0.85, DECISION, people=4) is Verdict.INCONCLUSIVE
     assert verdict.answer(16 / 17, DECISION, people=4) is Verdict.FAKE
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_thresholds_at_the_ends_leave_everything_open(people: int) -> None:
+    decision = replace(DECISION, threshold_fake=1.0, threshold_real=0.0)
+
+    assert [verdict.answer(p, decision, people) for p in (0.001, 0.5, 0.999)] == [Verdict.INCONCLUSIVE] * 3
 
 
 @pytest.mark.parametrize("logit", [-800.0, -2.0, 0.0, 2.0, 800.0])
