@@ -4,6 +4,7 @@ Only local files of allowed containers are opened: FFmpeg is told to follow no o
 reference inside a container reaches nothing. Times come from presentation time stamps, never from counting frames.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,8 +74,9 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             rotation = _rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
-        if duration_s <= 0:
-            duration_s = _measured_duration(path)
+            is_of_all_streams = not stream.duration and len(container.streams) > 1
+        if duration_s <= 0 or is_of_all_streams:
+            duration_s = _measured_duration(path, duration_s) or duration_s
             _check_duration(duration_s, limits)
     except FFmpegError as error:
         raise _unreadable() from error
@@ -200,20 +202,22 @@ def _declared_duration(container: InputContainer, stream: VideoStream) -> float:
     return 0.0
 
 
-def _measured_duration(path: Path) -> float:
-    """The span of the packets' time stamps, for containers that do not declare a duration (a GIF, a cut-off WebM)."""
-    first: float | None = None
+def _measured_duration(path: Path, from_s: float) -> float:
+    """The end of the packets' time stamps, read from the last key frame before ``from_s`` on where that can be sought.
+
+    For containers that declare no duration (a GIF, a cut-off WebM) or only that of their longest stream (Matroska).
+    """
     end = 0.0
     with _open(path) as container:
         stream = _video_stream(container)
         base = float(stream.time_base or 0)
+        if from_s > 0:
+            with contextlib.suppress(FFmpegError):
+                container.seek(_pts(stream, from_s), stream=stream, backward=True)
         for packet in container.demux(stream):
-            if packet.pts is None:
-                continue
-            time_s = packet.pts * base
-            first = time_s if first is None else min(first, time_s)
-            end = max(end, time_s + (packet.duration or 0) * base)
-    return max(0.0, end - (first or 0.0))
+            if packet.pts is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * base)
+        return max(0.0, end - _start_s(stream))
 
 
 def _rotation(frame: VideoFrame) -> int:

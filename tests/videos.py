@@ -122,9 +122,18 @@ def even_times(duration_s: float, rate: float = RATE) -> list[float]:
 
 
 def write_video(
-    path: Path, scene: Scene, times: Sequence[float], *, codec: str = "libx264", with_audio: bool = False
+    path: Path,
+    scene: Scene,
+    times: Sequence[float],
+    *,
+    codec: str = "libx264",
+    with_audio: bool = False,
+    audio_s: float | None = None,
 ) -> Path:
-    """Encode ``scene`` at ``times`` (rising, from 0) into ``path``; the ending of its name chooses the container."""
+    """Encode ``scene`` at ``times`` (rising, from 0) into ``path``; the ending of its name chooses the container.
+
+    The sound lasts ``audio_s``, else as long as the picture.
+    """
     pixel_format = {"gif": "rgb8"}.get(codec, "yuv420p")
     rate = round(1 / (times[1] - times[0])) if len(times) > 1 else RATE
     with av.open(str(path), "w") as container:
@@ -148,7 +157,7 @@ def write_video(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         if audio is not None:
-            for sound in tone(times[-1] + 1 / rate):
+            for sound in tone(audio_s or times[-1] + 1 / rate):
                 container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
     return path

@@ -160,6 +160,18 @@ def test_a_cut_off_video_gives_the_frames_that_are_left(tmp_path: Path) -> None:
     assert 3 <= len(seen) <= 20
 
 
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_sound_that_outlasts_the_picture_does_not_count(ending: str, tmp_path: Path) -> None:
+    times = videos.even_times(2.0)
+    path = videos.write_video(tmp_path / f"clip{ending}", videos.empty_scene(), times, with_audio=True, audio_s=30.0)
+
+    info = video.probe(path)
+    video.save_poster(path, info, tmp_path / "poster.jpg")
+
+    assert info.duration_s == pytest.approx(2.0, abs=0.1)
+    assert len(list(video.sample(path, info, 10))) == 10
+
+
 def test_sampling_stops_when_told(tmp_path: Path) -> None:
     path = videos.face_clip(tmp_path / "clip.mp4")
     seen: list[float] = []
