@@ -90,4 +90,5 @@ def _sentence(analysis: Analysis) -> str:
 def _others(request: HttpRequest, analysis: Analysis) -> list[Analysis]:
     """Other analyses of the same file, newest first."""
     rows = queries.visible_to(person(request)).filter(video_id=analysis.video_id).exclude(pk=analysis.pk)
+    rows = rows.defer("report")  # which may be large and is not shown
     return list(rows.order_by("-created_at")[:10])

@@ -51,7 +51,7 @@ def delete_many(request: HttpRequest) -> HttpResponse:
 
 def _own(request: HttpRequest) -> QuerySet[Analysis]:
     who = person(request)
-    return queries.visible_to(who).filter(video__owner=who)
+    return queries.visible_to(who).filter(video__owner=who).defer("report")  # which may be large and is not shown
 
 
 def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]:
