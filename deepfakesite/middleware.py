@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 from redis.exceptions import ConnectionError as QueueConnectionError
+from redis.exceptions import TimeoutError as QueueTimeoutError
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class QueueDownMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, QueueConnectionError):
+        if not isinstance(exception, QueueConnectionError | QueueTimeoutError):
             return None
         logger.error("The queue does not answer at %s.", request.path, exc_info=exception)
         return render(request, "503.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
@@ -89,9 +90,7 @@ class BodyLimitMiddleware:
         if _content_length(request) <= limit:
             return None
         too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        response = render(request, "413.html", {"max_bytes": settings.UNMASK.max_upload_bytes}, status=too_large)
-        response.headers["Connection"] = "close"  # the rest of the body is not wanted
-        return response
+        return render(request, "413.html", {"max_bytes": settings.UNMASK.max_upload_bytes}, status=too_large)
 
 
 def _content_length(request: HttpRequest) -> int:

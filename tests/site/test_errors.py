@@ -2,14 +2,19 @@
 
 import logging
 from pathlib import Path
+from wsgiref.util import is_hop_by_hop
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
+from redis.exceptions import ConnectionError as QueueConnectionError
+from redis.exceptions import TimeoutError as QueueTimeoutError
 
-from deepfakesite import views
+from deepfakesite import middleware, views
 from tests.analysis.builders import PASSWORD, make_user
 
 
@@ -113,6 +118,23 @@ def test_a_queue_that_is_down_is_named(client: Client, settings: Settings, tmp_p
     assert "The queue does not answer" in response.content.decode()
 
 
+@pytest.mark.parametrize("error", [QueueConnectionError("gone"), QueueTimeoutError("silent")])
+def test_a_queue_that_breaks_off_or_falls_silent_is_down(error: Exception) -> None:
+    request = RequestFactory().get("/admin/django-rq/")
+    request.user = AnonymousUser()
+
+    response = middleware.QueueDownMiddleware(lambda _: HttpResponse()).process_exception(request, error)
+
+    assert response is not None
+    assert response.status_code == 503
+
+
+def test_other_failures_are_not_taken_for_the_queues() -> None:
+    down = middleware.QueueDownMiddleware(lambda _: HttpResponse())
+
+    assert down.process_exception(RequestFactory().get("/"), TimeoutError("of something else")) is None
+
+
 class TestBodyLimit:
     """Bodies are refused by their announced length, before anything reads them."""
 
@@ -126,7 +148,7 @@ class TestBodyLimit:
 
         assert response.status_code == 413
         assert "That is too large" in response.content.decode()
-        assert response.headers["Connection"] == "close"
+        assert not [name for name in response.headers if is_hop_by_hop(name)]  # those are the server's, says PEP 3333
 
     def test_an_upload_may_be_as_large_as_the_limit(self, client: Client, settings: Settings) -> None:
         settings.MAX_FORM_BYTES = 100
