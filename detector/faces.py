@@ -1,13 +1,16 @@
 """Finds the faces of one frame with face_recognition (HOG) and BlazeFace, and their 68 landmarks with face_recognition.
 
 HOG runs on a picture scaled down, where it finds faces from about an eighth of the picture's longer side; BlazeFace
-looks at the whole picture and at overlapping squares of it, and adds small, turned and dark faces. Landmarks are then
-fitted in a close-up of every face, so neither their cost nor their precision depends on the picture's size.
+looks at the whole picture and at overlapping squares of it, and adds small, turned and dark faces; what it is unsure of
+is looked at again from close up. Landmarks are then fitted in a close-up of every face, so neither their cost nor their precision depends on the picture's size.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
+import dlib
 import face_recognition
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,11 @@ HOG_LONGER_SIDE = 640
 CLOSE_UP_FACE = 160  # pixels that a face's width has in its close-up
 MIN_FACE_PX = 20  # faces narrower than this are not reported
 BLAZEFACE_MIN_SCORE = 0.6
+BLAZEFACE_SURE_SCORE = 0.85  # hits below it are looked at again from close up,
+CLOSE_UP_MIN_SCORE = 0.6  # where one of the finders must agree: BlazeFace from this score,
+CLOSE_UP_HOG_THRESHOLD = -0.95  # HOG from this one (by itself it asks for 0)
 SAME_FACE_IOU = 0.35
+SAME_FACE_SHARE = 0.7  # of the smaller box: a box within a face is no other face
 SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares,
 SQUARES_TO_ASPECT = 8.0  # unless they are mere strips, where the squares would be many and small
 SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in four quarters too
@@ -36,11 +43,14 @@ LANDMARK_GROUPS = {  # face_recognition's names for the 68 points, in order; the
 }
 
 
+Box = tuple[float, float, float, float]  # xyxy in pixels
+
+
 @dataclass(frozen=True)
 class Face:
     """One face of one frame, in pixels of that frame."""
 
-    box: tuple[float, float, float, float]  # xyxy, from the brows to the chin and ear to ear
+    box: Box  # xyxy, from the brows to the chin and ear to ear
     landmarks: NDArray[np.float32]  # (68, 2)
     score: float  # of the finder, 0 to 1; 1 for HOG
 
@@ -52,7 +62,8 @@ def find(picture: NDArray[np.uint8], max_faces: int) -> list[Face]:
     """
     candidates = [(box, 1.0) for box in _hog_boxes(picture)]
     for box, score in _blazeface_boxes(picture):
-        if all(iou(box, known) < SAME_FACE_IOU for known, _ in candidates):
+        known = [other for other, _ in candidates]
+        if not _is_among(box, known) and (score >= BLAZEFACE_SURE_SCORE or _is_face_from_close_up(picture, box)):
             candidates.append((box, score))
     candidates = [(box, score) for box, score in candidates if box[2] - box[0] >= MIN_FACE_PX]
     candidates.sort(key=lambda candidate: candidate[0][0] - candidate[0][2])
@@ -73,7 +84,7 @@ def encoding(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.float32]:
     return np.asarray(found[0], np.float32)
 
 
-def landmarks(picture: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.float32]:
+def landmarks(picture: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
     """The 68 points of the face in ``box``, (68, 2) in pixels of the picture. About 3 ms."""
     close_up, scale, left, top = _close_up(picture, box)
     named = face_recognition.face_landmarks(close_up, face_locations=[_location(box, scale, left, top)])[0]
@@ -83,17 +94,50 @@ def landmarks(picture: NDArray[np.uint8], box: tuple[float, float, float, float]
     return points / scale + np.array([left, top], np.float32)
 
 
-def iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+def iou(a: Box, b: Box) -> float:
     """Intersection over union of two xyxy boxes, 0 to 1."""
+    shared = _shared_area(a, b)
+    return shared / (_area(a) + _area(b) - shared) if shared else 0.0
+
+
+def _is_among(box: Box, known: Iterable[Box]) -> bool:
+    """Whether ``box`` shows a face that is known already: much the same box, or one within the other."""
+    for other in known:
+        shared = _shared_area(box, other)
+        if shared and (iou(box, other) >= SAME_FACE_IOU or shared / min(_area(box), _area(other)) >= SAME_FACE_SHARE):
+            return True
+    return False
+
+
+def _is_face_from_close_up(picture: NDArray[np.uint8], box: Box) -> bool:
+    """Whether HOG at a lower threshold, or BlazeFace again, finds a face there when shown little else. About 10 ms."""
+    close_up, scale, left, top = _close_up(picture, box)
+    found, _, _ = _hog().run(close_up, 0, CLOSE_UP_HOG_THRESHOLD)
+    boxes = [(one.left(), one.top(), one.right(), one.bottom()) for one in found]
+    again = [_box_of(keypoints) for keypoints in blazeface.detect(close_up, CLOSE_UP_MIN_SCORE).keypoints]
+    return any(
+        iou(box, (x0 / scale + left, y0 / scale + top, x1 / scale + left, y1 / scale + top)) >= SAME_FACE_IOU
+        for x0, y0, x1, y1 in [*boxes, *again]
+    )
+
+
+@cache
+def _hog() -> dlib.fhog_object_detector:
+    """face_recognition's HOG finder itself, whose threshold that library does not pass on."""
+    return dlib.get_frontal_face_detector()
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _shared_area(a: Box, b: Box) -> float:
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+    return width * height if width > 0 and height > 0 else 0.0
 
 
-def _hog_boxes(picture: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+def _hog_boxes(picture: NDArray[np.uint8]) -> list[Box]:
     scale = min(1.0, HOG_LONGER_SIDE / max(picture.shape[:2]))
     small = _scaled(picture, scale)
     upsampling = 0 if max(small.shape[:2]) > HOG_LONGER_SIDE / 2 else 1
@@ -101,7 +145,7 @@ def _hog_boxes(picture: NDArray[np.uint8]) -> list[tuple[float, float, float, fl
     return [(left / scale, top / scale, right / scale, bottom / scale) for top, right, bottom, left in found]
 
 
-def _blazeface_boxes(picture: NDArray[np.uint8]) -> list[tuple[tuple[float, float, float, float], float]]:
+def _blazeface_boxes(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
     """Best first, each face once; boxes as HOG would draw them."""
     hits = []
     for left, top, side_x, side_y in _regions(picture.shape[1], picture.shape[0]):
@@ -110,14 +154,14 @@ def _blazeface_boxes(picture: NDArray[np.uint8]) -> list[tuple[tuple[float, floa
         for keypoints, score in zip(found.keypoints, found.scores, strict=True):
             hits.append((_box_of(keypoints + np.array([left, top], np.float32)), float(score)))
     hits.sort(key=lambda hit: -hit[1])
-    kept: list[tuple[tuple[float, float, float, float], float]] = []
+    kept: list[tuple[Box, float]] = []
     for box, score in hits:
-        if all(iou(box, known) < SAME_FACE_IOU for known, _ in kept):
+        if not _is_among(box, [known for known, _ in kept]):
             kept.append((box, score))
     return kept
 
 
-def _box_of(keypoints: NDArray[np.float32]) -> tuple[float, float, float, float]:
+def _box_of(keypoints: NDArray[np.float32]) -> Box:
     """The square HOG would draw, from BlazeFace's eyes and mouth.
 
     Side and centre are medians over 59 faces of training videos that both finders found.
@@ -145,9 +189,7 @@ def _regions(width: int, height: int) -> list[tuple[int, int, int, int]]:
     return regions
 
 
-def _close_up(
-    picture: NDArray[np.uint8], box: tuple[float, float, float, float]
-) -> tuple[NDArray[np.uint8], float, int, int]:
+def _close_up(picture: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], float, int, int]:
     """The surroundings of ``box`` with the face CLOSE_UP_FACE wide; with the scale and the corner it was cut at."""
     height, width = picture.shape[:2]
     margin = 0.6 * (box[2] - box[0])
@@ -159,7 +201,7 @@ def _close_up(
     return _scaled(picture[top:bottom, left:right], scale), scale, left, top
 
 
-def _location(box: tuple[float, float, float, float], scale: float, left: int, top: int) -> tuple[int, int, int, int]:
+def _location(box: Box, scale: float, left: int, top: int) -> tuple[int, int, int, int]:
     """``box`` inside its close-up, in face_recognition's order: top, right, bottom, left."""
     return (
         round((box[1] - top) * scale),

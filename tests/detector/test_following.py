@@ -166,3 +166,21 @@ def test_a_single_sighting_of_the_second_finder_is_a_false_alarm_in_a_longer_vid
 
     assert len(tracking.join(pieces, encode_mark, frame_count=10)) == 1
     assert len(tracking.join(pieces, encode_mark, frame_count=5)) == 2
+
+
+def test_a_box_within_a_face_is_no_other_face() -> None:
+    face = (100.0, 100.0, 300.0, 300.0)
+
+    assert faces._is_among((150.0, 150.0, 220.0, 220.0), [face])
+    assert faces._is_among((110.0, 95.0, 310.0, 290.0), [face])
+    assert not faces._is_among((290.0, 100.0, 490.0, 300.0), [face])
+
+
+def test_a_close_up_tells_a_face_from_a_lamp() -> None:
+    canvas = videos.background((640, 360))
+    videos.paste(canvas, videos.portrait(), 200, 30)
+    (face,) = faces.find(canvas, 5)
+    canvas[250:330, 20:100] = 255
+
+    assert faces._is_face_from_close_up(canvas, face.box)
+    assert not faces._is_face_from_close_up(canvas, (20.0, 250.0, 100.0, 330.0))
