@@ -48,6 +48,12 @@ def annotate(picture: Picture, faces: Sequence[DrawnFace]) -> Picture:
     return drawn
 
 
+def percent(probability: float) -> str:
+    """A probability as whole percent, in ASCII; never 0 or 100, which no model may claim."""
+    whole = round(probability * 100)
+    return ">99%" if whole >= 100 else "<1%" if whole <= 0 else f"{whole}%"
+
+
 def overlay(crop: Picture, contributions: NDArray[np.float32], scale: float = FULL_STRENGTH) -> Picture:
     """A (S, S, 3) uint8 RGB crop in grey with its (s, s) map of logit contributions over it.
 
@@ -121,7 +127,7 @@ def _lines(picture: Picture, lines: Sequence[Box], colour: Colour, width: int) -
 
 def _plate(picture: Picture, face: DrawnFace) -> None:
     """The label above the box, below it where there is no room, always inside the picture."""
-    score = "" if face.probability_fake is None else f" {face.probability_fake * 100:.0f}%"
+    score = "" if face.probability_fake is None else f" {percent(face.probability_fake)}"
     text = f"{face.label} {WORDS[face.verdict]}{score}"
     height, width = picture.shape[:2]
     size = max(0.45, max(height, width) / 1600)

@@ -28,3 +28,7 @@ class DetectorError(Exception):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type["DetectorError"], tuple[ErrorCode, str]]:
+        """What crosses from one process to another is made again from both arguments."""
+        return type(self), (self.code, str(self))

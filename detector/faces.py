@@ -2,7 +2,8 @@
 
 HOG runs on a picture scaled down, where it finds faces from about an eighth of the picture's longer side; BlazeFace
 looks at the whole picture and at overlapping squares of it, and adds small, turned and dark faces; what it is unsure of
-is looked at again from close up. Landmarks are then fitted in a close-up of every face, so neither their cost nor their precision depends on the picture's size.
+is looked at again from close up. Landmarks are then fitted in a close-up of every face, so neither their cost nor their
+precision depends on the picture's size.
 """
 
 from collections.abc import Iterable

@@ -80,7 +80,7 @@ class Release:
         return (self.folder / CARD).read_text(encoding="utf-8")
 
     def metrics(self) -> dict[str, Any]:
-        """What was measured of the model; the keys are those of evaluate.py, by split."""
+        """What was measured: ``error_rates`` of the test clips, and evaluate.py's figures as ``validation`` and ``test``."""
         measured: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
         return measured
 

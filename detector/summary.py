@@ -6,6 +6,7 @@ from pathlib import Path
 from detector.release import Release
 from detector.report import Reason, Report, Track, Verdict
 
+MOST_SURE = 0.999  # what is said at most; no model may claim certainty
 STAGE_WORDS = {
     "reading": "reading",
     "faces": "finding faces",
@@ -54,7 +55,7 @@ def _answer(report: Report) -> str:
         return "NO_FACE: no face was found in the frames that were examined."
     score = "" if report.probability_fake is None else f"probability of fake {report.probability_fake:.3f}"
     if report.confidence is not None:
-        return f"{report.verdict}, {report.confidence:.1%} sure ({score})"
+        return f"{report.verdict}, {min(report.confidence, MOST_SURE):.1%} sure ({score})"
     why = "; ".join(REASON_WORDS[reason] for reason in report.reasons)
     return f"{report.verdict}: {why}" + (f" ({score})" if score else "")
 

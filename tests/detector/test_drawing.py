@@ -48,6 +48,14 @@ def test_box_has_the_colour_of_its_verdict(verdict: Verdict, colour: tuple[int, 
     assert not any(_is(drawn, other).any() for other in others)
 
 
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.0, "<1%"), (0.004, "<1%"), (0.01, "1%"), (0.99, "99%"), (0.996, ">99%"), (1.0, ">99%")],
+)
+def test_no_score_claims_to_be_certain(probability: float, words: str) -> None:
+    assert drawing.percent(probability) == words
+
+
 def test_lines_differ_without_colour() -> None:
     """Along the lower half of the left side REAL is one unbroken line, FAKE two, undecided one broken one."""
     rows = slice(BOX[3] - 70, BOX[3] - 10)

@@ -46,6 +46,7 @@ def _with_metrics(release: Release, metrics: dict[str, Any]) -> Release:
     ("report", "first"),
     [
         (_report(Verdict.FAKE, 0.973, 0.973), "FAKE, 97.3% sure (probability of fake 0.973)"),
+        (_report(Verdict.FAKE, 0.99996, 0.99996), "FAKE, 99.9% sure (probability of fake 1.000)"),
         (_report(Verdict.REAL, 0.021, 0.979), "REAL, 97.9% sure (probability of fake 0.021)"),
         (
             _report(Verdict.INCONCLUSIVE, 0.5, None, Reason.SCORE_BETWEEN_THRESHOLDS),
