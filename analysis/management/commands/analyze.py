@@ -12,6 +12,7 @@ from accounts.models import User
 from analysis import queries, services
 from analysis.messages import reason_sentence, sentence_for
 from analysis.models import DEFAULT_FRAMES, Analysis, State
+from detector.summary import MOST_SURE
 
 _POLL_S = 0.5
 _REFUSED = 2
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         if analysis.state != State.DONE:
             code = analysis.error_code or analysis.state
             raise CommandError(sentence_for(code), returncode=_REFUSED)
-        certainty = f", {analysis.confidence:.1%} sure" if analysis.confidence is not None else ""
+        certainty = f", {min(analysis.confidence, MOST_SURE):.1%} sure" if analysis.confidence is not None else ""
         self.stdout.write(f"{analysis.verdict}{certainty}")
         for reason in (analysis.report or {}).get("reasons", []):
             self.stdout.write(reason_sentence(reason))
