@@ -80,7 +80,7 @@ class Release:
         return (self.folder / CARD).read_text(encoding="utf-8")
 
     def metrics(self) -> dict[str, Any]:
-        """What was measured: ``error_rates`` of the test clips, and evaluate.py's figures as ``validation`` and ``test``."""
+        """What was measured: ``error_rates`` of the test clips; evaluate's figures as ``validation`` and ``test``."""
         measured: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
         return measured
 
