@@ -5,6 +5,7 @@ Everything that changes while the site runs (database, media, queue, secret key)
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import environ  # type: ignore[import-untyped]
 from csp.constants import NONE, SELF
@@ -104,7 +105,12 @@ MESSAGE_TAGS = {message_levels.DEBUG: "info"}
 
 # Database, cache, queue
 
-DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'unmask.sqlite3'}")}
+# A path is made into an address with care, or not at all: there "+", "#", "?" and "%" mean something else.
+DATABASES: dict[str, Any] = {
+    "default": env.db_url("DATABASE_URL")
+    if env.str("DATABASE_URL", default="")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "unmask.sqlite3"}
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A write transaction takes its lock when it begins and waits for others; readers are never stopped.
     DATABASES["default"]["OPTIONS"] = {
@@ -116,7 +122,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 # Holds the counts that throttle log-ins: shared by all web processes, and there without the queue's server.
 CACHES = {"default": env.cache_url("CACHE_URL", default="dbcache://cache_entries")}
 
-REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{DATA_DIR / 'valkey.sock'}"
+OWN_QUEUE_URL = f"unix://{quote(str(DATA_DIR / 'valkey.sock'))}"  # of the carried server
+REDIS_URL = env.str("REDIS_URL", default="") or OWN_QUEUE_URL
 RQ_QUEUES = {"default": {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"}}
 RQ_SHOW_ADMIN_LINK = True
 

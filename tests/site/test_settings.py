@@ -15,6 +15,7 @@ import pytest
 from django.conf import settings as site
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from redis import Redis
 
 from deepfakesite import secret_key
 
@@ -72,6 +73,18 @@ def test_one_folder_holds_everything_that_changes(tmp_path: Path) -> None:
     assert found["database"] == str(tmp_path / "unmask.sqlite3")
     assert found["redis"] == f"unix://{tmp_path}/valkey.sock"
     assert (tmp_path / "secret_key").read_text(encoding="ascii") == found["key"]
+
+
+@pytest.mark.parametrize("name", ["c++ and more", "100%41 #1?"])
+def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+
+    values = settings_with(folder, DATABASE_URL="", REDIS_URL="")
+
+    assert values["database"] == str(folder / "unmask.sqlite3")
+    queue = Redis.from_url(values["redis"])
+    assert queue.connection_pool.connection_kwargs["path"] == str(folder / "valkey.sock")
+    queue.close()
 
 
 def test_defaults_are_for_production(tmp_path: Path) -> None:

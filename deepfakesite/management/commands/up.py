@@ -93,8 +93,7 @@ class Command(BaseCommand):
         manage = settings.BASE_DIR / "manage.py"
         children = [instance.worker(manage, number) for number in range(1, workers + 1)]
         children.append(instance.web_server(settings.BASE_DIR, host, port))
-        own_queue = f"unix://{settings.DATA_DIR / 'valkey.sock'}"
-        if own_queue == settings.REDIS_URL:  # nobody named another
+        if settings.REDIS_URL == settings.OWN_QUEUE_URL:  # nobody named another
             children.insert(0, instance.queue_server(settings.DATA_DIR))
         return children
 
