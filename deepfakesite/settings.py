@@ -24,7 +24,7 @@ env.read_env(BASE_DIR / ".env")
 
 _data_dir = env.str("DATA_DIR", default="")
 DATA_DIR = Path(_data_dir).expanduser().resolve() if _data_dir else BASE_DIR / "var"
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # other users of this machine have no business in it
 
 MEDIA_ROOT = DATA_DIR / "media" if _data_dir else BASE_DIR / "media"
 MEDIA_URL = ""  # never served by path: analysis/media.py looks files up by their row

@@ -81,6 +81,7 @@ def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
     values = settings_with(folder, DATABASE_URL="", REDIS_URL="")
 
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert values["database"] == str(folder / "unmask.sqlite3")
     queue = Redis.from_url(values["redis"])
     assert queue.connection_pool.connection_kwargs["path"] == str(folder / "valkey.sock")

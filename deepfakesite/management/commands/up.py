@@ -61,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prepare(self) -> None:
-        Path(settings.MEDIA_ROOT).mkdir(parents=True, exist_ok=True)
+        Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             call_command("migrate", interactive=False, verbosity=0)
             call_command("createcachetable", verbosity=0)
