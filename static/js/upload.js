@@ -23,6 +23,7 @@
     field.querySelector(".errorlist")?.remove();
     field.classList.toggle("field--invalid", sentences.length > 0);
     control.setAttribute("aria-invalid", String(sentences.length > 0));
+    if (control.getAttribute("aria-describedby") === `${control.id}_error`) control.removeAttribute("aria-describedby");
     if (!sentences.length) return;
     const list = document.createElement("ul");
     list.className = "errorlist";
