@@ -45,7 +45,7 @@ def about(request: HttpRequest) -> HttpResponse:
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
     """Browsers that ask for the old name are sent to the drawing."""
-    return redirect(static("img/favicon.svg"), permanent=True)
+    return redirect(static("img/favicon.svg"))  # not for good: its name changes with the drawing
 
 
 def _release_in_use() -> Release | None:

@@ -143,7 +143,7 @@ def test_about_says_when_no_model_is_installed(client: Client) -> None:
 def test_the_old_name_of_the_icon_leads_to_the_drawing(client: Client) -> None:
     response = client.get("/favicon.ico")
 
-    assert response.status_code == 301
+    assert response.status_code == 302
     assert response.headers["Location"] == "/static/img/favicon.svg"
 
 
