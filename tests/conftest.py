@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,10 +68,10 @@ def queue_server() -> Iterator[str]:
     from django.conf import settings
 
     from deepfakesite import valkey
+    from deepfakesite.supervision import LEASH
 
-    with subprocess.Popen(
-        valkey.command(FOLDER / "valkey.sock", FOLDER), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    leashed = [sys.executable, str(LEASH), str(os.getpid()), *valkey.command(FOLDER / "valkey.sock", FOLDER)]
+    with subprocess.Popen(leashed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         url = settings.RQ_QUEUES["default"]["URL"]
         assert valkey.wait_until_answers(url, process)
         yield url
