@@ -74,5 +74,9 @@ def _release_of(row: ModelVersion | None) -> "Release | None":
     from detector import release as detector_release  # noqa: PLC0415 -- slow import
 
     wanted = (row.name, row.version, row.sha256)
-    found = detector_release.releases()
+    try:
+        found = detector_release.releases()
+    except DetectorError as error:  # one of them is damaged, but perhaps not this one
+        logger.warning("The models cannot all be read: %s", error)
+        found = [detector_release.load_release(detector_release.MODELS_DIR / str(row))]
     return next((release for release in found if (release.name, release.version, release.sha256) == wanted), None)

@@ -1,5 +1,6 @@
 """Which model judges: found, registered, and exactly one active."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,26 @@ def test_damaged_folder_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(release, "releases", damaged)
     assert not model_versions.is_installed(make_model_version())
+
+
+def test_a_damaged_folder_does_not_stop_the_active_model(
+    installed: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _found = model_versions.active()
+
+    def damaged() -> list[object]:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, "Another model cannot be understood.")
+
+    def load(folder: Path) -> SimpleNamespace:
+        assert folder.name == "net-2"
+        return NEW
+
+    monkeypatch.setattr(release, "releases", damaged)
+    monkeypatch.setattr(release, "load_release", load)
+
+    again, found = model_versions.active()
+    assert (again, found.sha256) == (row, NEW.sha256)
+    assert model_versions.is_installed(row)
 
 
 def test_the_model_that_ships_can_be_registered() -> None:
