@@ -2,7 +2,7 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all:
+PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all: -c constraints.txt
 TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html')
 # The checks keep what they write apart from an installation's own data.
 CHECKED := DATA_DIR=var/check
@@ -83,7 +83,7 @@ $(VENV)/.made:
 		echo "The virtual environment could not be made. Install Python's venv or pip (Debian: python3.11-venv)."; exit 1; }
 	@touch $@
 
-$(VENV)/.installed: requirements.txt requirements-nodeps.txt | $(VENV)/.made
+$(VENV)/.installed: requirements.txt requirements-nodeps.txt constraints.txt | $(VENV)/.made
 	@echo "Installing what the site needs: about 2 GB on disk; this takes a few minutes, once."
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
