@@ -84,22 +84,6 @@ def two_faces_scene(size: tuple[int, int] = SIZE, portrait_px: int = 260) -> Sce
     return at
 
 
-def crossing_faces_scene(size: tuple[int, int] = SIZE, portrait_px: int = 220, duration_s: float = 4.0) -> Scene:
-    """Two faces that change sides within ``duration_s``; the first passes in front of the second in the middle."""
-    width, height = size
-    head = resized(portrait(), portrait_px)
-    other = np.ascontiguousarray((head[:, ::-1].astype(np.float32) * 0.8).astype(np.uint8))
-
-    def at(time_s: float) -> Picture:
-        canvas = background(size)
-        left = int((width - portrait_px) * min(time_s / duration_s, 1.0))
-        paste(canvas, other, width - portrait_px - left, height - portrait_px)
-        paste(canvas, head, left, 0)
-        return canvas
-
-    return at
-
-
 def empty_scene(size: tuple[int, int] = SIZE) -> Scene:
     """A moving disc on a gradient: motion, but no face."""
     width, height = size
@@ -186,11 +170,6 @@ def small_face_clip(path: Path, duration_s: float = 2.0) -> Path:
 def two_faces_clip(path: Path, duration_s: float = 2.0) -> Path:
     """Two persons at the same time."""
     return write_video(path, two_faces_scene(), even_times(duration_s))
-
-
-def crossing_faces_clip(path: Path, duration_s: float = 4.0) -> Path:
-    """Two persons who change sides."""
-    return write_video(path, crossing_faces_scene(duration_s=duration_s), even_times(duration_s))
 
 
 def no_face_clip(path: Path, duration_s: float = 2.0, size: tuple[int, int] = SIZE) -> Path:
