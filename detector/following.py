@@ -35,6 +35,7 @@ class Followed:
 
     frames: list[Frame] = field(default_factory=list)
     tracks: list[list[Sighting]] = field(default_factory=list)  # the person seen most first
+    people_left_out: int = 0  # beyond ``max_people``
     reading_s: float = 0.0  # decoding
     finding_s: float = 0.0  # faces, crops, tracks
 
@@ -76,14 +77,17 @@ def follow(
         clock = time.perf_counter()
     pieces = tracking.link(sightings, cuts)
     tracks = tracking.join(pieces, lambda pixels: faces.encoding(pixels, shape.margin), len(followed.frames))
-    followed.tracks = tracks[:max_people]
+    followed.tracks, followed.people_left_out = tracks[:max_people], len(tracks[max_people:])
     followed.finding_s += time.perf_counter() - clock
     return followed
 
 
 def _sighting(picture: NDArray[np.uint8], face: faces.Face, index: int, time_s: float, shape: CropShape) -> Sighting:
     crop = crops.align(picture, face, shape.size, shape.margin)
-    return Sighting(index, time_s, face.box, crop, face.score, face.landmarks)
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = face.box
+    inside = max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1)
+    return Sighting(index, time_s, inside, crop, face.score, face.landmarks)
 
 
 def _kept(picture: NDArray[np.uint8], index: int, time_s: float, keep_width: int | None) -> Frame:

@@ -5,6 +5,7 @@ rounding; the temporal head is a few matrix products in NumPy. Both read the sam
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,11 @@ class Network:
         """The frame head's bias: what is left of a frame's logit where its map is zero."""
         return float(self._weights["frame_head.bias"][0])
 
-    def frames(self, crops: NDArray[np.uint8]) -> FrameOutput:
-        """crops: (N, S, S, 3) uint8 RGB cut with the release's crop shape; N may be 0."""
+    def frames(self, crops: NDArray[np.uint8], on_batch: Callable[[int], None] | None = None) -> FrameOutput:
+        """crops: (N, S, S, 3) uint8 RGB cut with the release's crop shape; N may be 0.
+
+        ``on_batch`` hears how many crops are done, after each batch of BATCH.
+        """
         side = self.release.crop.size
         if crops.shape[1:] != (side, side, 3):
             raise ValueError(f"Crops must be (N, {side}, {side}, 3), not {crops.shape}.")
@@ -64,6 +68,8 @@ class Network:
             outputs = self._compiled(np.ascontiguousarray(crops[start : start + BATCH]))
             pooled.append(np.array(outputs[0], np.float32))
             maps.append(np.array(outputs[1], np.float32))
+            if on_batch is not None:
+                on_batch(min(start + BATCH, len(crops)))
         if not pooled:
             cells = -(-side // 32)
             channels = self.release.network.feature_channels

@@ -56,7 +56,7 @@ def analyze(
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
-    asked between frames and between people. ``sha256`` saves reading the file when it is known. Raises DetectorError
+    asked between frames and between batches. ``sha256`` saves reading the file when it is known. Raises DetectorError
     with one of the codes of ``video.probe``, or CANCELLED.
     """
     settings = settings or Settings()
@@ -87,6 +87,7 @@ def analyze(
         model=_model_info(network),
         timings_s={name: round(seconds, 3) for name, seconds in job.timings_s.items()},
         libraries=library_versions(),
+        people_left_out=followed.people_left_out,
     )
 
 
@@ -137,11 +138,16 @@ class _Job:
 
     def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:
         """The network on every crop, track by track."""
+        total, before = sum(map(len, tracks)), 0
         outputs = []
-        for index, track in enumerate(tracks):
+
+        def on_batch(done: int) -> None:
+            self.progress("judging", (before + done) / total)
             self.check()
-            outputs.append(self.network.frames(np.stack([seen.crop.pixels for seen in track])))
-            self.progress("judging", (index + 1) / len(tracks))
+
+        for track in tracks:
+            outputs.append(self.network.frames(np.stack([seen.crop.pixels for seen in track]), on_batch))
+            before += len(track)
         return outputs
 
     def tracks(self, tracks: Sequence[Sequence[Sighting]], outputs: Sequence[FrameOutput]) -> list[Track]:

@@ -112,6 +112,7 @@ class Report:
     model: ModelInfo
     timings_s: dict[str, float]  # by stage: probe, read, faces, network, verdict, pictures, total
     libraries: dict[str, str]  # name -> version of what was used to compute
+    people_left_out: int = 0  # seen in the fewest frames of a crowd, and not examined
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def context_of(analysis: Analysis, report: Report) -> dict[str, Any]:
         "ruler": timeline.ruler_of(report.probability_fake, scale) if report.probability_fake is not None else None,
         "people": people,
         "judged": judged,
-        "unjudged": len(people) - judged,
+        "unjudged": len(people) - judged + report.people_left_out,
         "folded": sum(not person.is_open for person in people),
         "frames": frames,
         "first_s": frames[0].row.time_s if frames else None,

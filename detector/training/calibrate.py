@@ -11,6 +11,8 @@ from detector.inference import Network
 from detector.release import Calibration, Decision
 from detector.training.packs import Pack
 
+HIGHEST = 0.99  # thresholds beyond it would rest on the fit's tails, and FAKE or REAL hardly ever be said
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -40,7 +42,10 @@ def thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int_], tar
     """The thresholds of FAKE and REAL for probabilities (M,) and labels (M,), rounded away from one half."""
     fake = float(np.quantile(probabilities[labels == 0], 1 - targets.real_called_fake))
     real = float(np.quantile(probabilities[labels == 1], targets.fake_called_real))
-    return float(np.ceil(max(fake, 0.5) * 1000) / 1000), float(np.floor(min(real, 0.5) * 1000) / 1000)
+    return (
+        min(HIGHEST, float(np.ceil(max(fake, 0.5) * 1000) / 1000)),
+        max(1 - HIGHEST, float(np.floor(min(real, 0.5) * 1000) / 1000)),
+    )
 
 
 def _scores(

@@ -184,3 +184,11 @@ def test_a_close_up_tells_a_face_from_a_lamp() -> None:
 
     assert faces._is_face_from_close_up(canvas, face.box)
     assert not faces._is_face_from_close_up(canvas, (20.0, 250.0, 100.0, 330.0))
+
+
+def test_people_beyond_the_limit_are_counted(tmp_path: Path) -> None:
+    path = videos.two_faces_clip(tmp_path / "clip.mp4", duration_s=1.0)
+
+    seen = follow(path, probe(path), 5, SHAPE, max_faces=6, max_people=1)
+
+    assert (len(seen.tracks), seen.people_left_out) == (1, 1)
