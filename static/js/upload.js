@@ -12,7 +12,7 @@
   let sending = null;
 
   const sizeOf = (bytes) => {
-    const [unit, divisor] = bytes < 1e6 ? ["kilobyte", 1e3] : bytes < 1e9 ? ["megabyte", 1e6] : ["gigabyte", 1e9];
+    const [unit, divisor] = bytes < 1024 ** 2 ? ["kilobyte", 1024] : bytes < 1024 ** 3 ? ["megabyte", 1024 ** 2] : ["gigabyte", 1024 ** 3];
     const format = { style: "unit", unit, maximumFractionDigits: 1 };
     return new Intl.NumberFormat(document.documentElement.lang, format).format(bytes / divisor);
   };
