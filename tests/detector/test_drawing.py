@@ -186,7 +186,7 @@ def test_overlay_grows_stronger_up_to_its_scale_and_no_further() -> None:
 
 def test_overlay_marks_the_place_that_spoke() -> None:
     map_ = np.zeros((5, 5), np.float32)
-    map_[1, 3] = 6
+    map_[1, 3] = drawing.FULL_STRENGTH
 
     coloured = np.ptp(drawing.overlay(_plain(160, 160), map_).astype(int), axis=-1)
 
