@@ -22,7 +22,7 @@ from PIL import Image
 
 from detector.errors import DetectorError, ErrorCode
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif"  # FFmpeg's demuxer names
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts"  # FFmpeg's demuxer names
 READ = "MP4, MOV, MKV, WebM, AVI or GIF"
 # How files of these kinds begin: ISO base media and QuickTime, Matroska, AVI, GIF.
 BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3|RIFF.{4}AVI |GIF8[79]a", re.DOTALL)

@@ -11,7 +11,7 @@ from detector.inference import Network
 from detector.release import Calibration, Decision
 from detector.training.packs import Pack
 
-HIGHEST = 0.99  # thresholds beyond it would rest on the fit's tails, and FAKE or REAL hardly ever be said
+HIGHEST = 0.99  # a threshold here means that the verdict is practically never given
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class Targets:
 
     real_called_fake: float = 0.05
     fake_called_real: float = 0.10
+    wrong: float = 0.20  # of the verdicts given, both classes weighing the same
+    support: int = 10  # clips beyond a threshold, below which nothing is concluded from them
 
 
 def calibrate(network: Network, pack: Pack, decision: Decision, targets: Targets) -> tuple[Calibration, Decision]:
     """Platt scaling (Platt, 1999) of frames and tracks with both classes weighing the same, then both thresholds.
 
-    FAKE begins where at most ``targets.real_called_fake`` of the genuine clips lie beyond, REAL ends where at most
-    ``targets.fake_called_real`` of the fake ones lie below; never on the wrong side of one half.
+    FAKE begins, and REAL ends, where ``targets`` hold from there on, never on the wrong side of one half; a verdict for
+    which they hold nowhere gets a threshold of HIGHEST, so that it is practically never given.
     """
     labels = np.array([clip.label for clip in pack.clips])
     track_scores, frame_logits, frame_labels = _scores(network, pack, decision)
@@ -39,13 +41,24 @@ def calibrate(network: Network, pack: Pack, decision: Decision, targets: Targets
 
 
 def thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int_], targets: Targets) -> tuple[float, float]:
-    """The thresholds of FAKE and REAL for probabilities (M,) and labels (M,), rounded away from one half."""
-    fake = float(np.quantile(probabilities[labels == 0], 1 - targets.real_called_fake))
-    real = float(np.quantile(probabilities[labels == 1], targets.fake_called_real))
-    return (
-        min(HIGHEST, float(np.ceil(max(fake, 0.5) * 1000) / 1000)),
-        max(1 - HIGHEST, float(np.floor(min(real, 0.5) * 1000) / 1000)),
-    )
+    """The thresholds of FAKE and REAL for probabilities (M,) and labels (M,), to three digits away from one half."""
+    fake = _threshold(probabilities, labels == 1, targets.real_called_fake, targets)
+    real = _threshold(1 - probabilities, labels == 0, targets.fake_called_real, targets)
+    return fake, round(1 - real, 3)
+
+
+def _threshold(scores: NDArray[np.float64], right: NDArray[np.bool_], false_alarms: float, targets: Targets) -> float:
+    """The least score from one half on from which a verdict holds its targets there and everywhere beyond."""
+    best = HIGHEST
+    for candidate in sorted({float(np.floor(score * 1000) / 1000) for score in scores if score >= 0.5}, reverse=True):
+        given = scores >= candidate
+        if given.sum() < targets.support:
+            continue
+        alarms, hits = float(given[~right].mean()), float(given[right].mean())
+        if alarms > false_alarms or alarms > targets.wrong * (alarms + hits):
+            break
+        best = min(HIGHEST, candidate)
+    return best
 
 
 def _scores(

@@ -157,13 +157,38 @@ def test_the_temporal_head_learns_what_its_features_show(pack: Pack) -> None:
 def test_thresholds_keep_their_promises_and_stay_on_their_side() -> None:
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], 200)
-    good = np.concatenate([random.beta(2, 6, 200), random.beta(6, 2, 200)])
-    fake, real = calibrate.thresholds(good, labels, calibrate.Targets())
+    good = np.concatenate([random.beta(2, 4, 200), random.beta(4, 2, 200)])
+    targets = calibrate.Targets()
+    fake, real = calibrate.thresholds(good, labels, targets)
 
-    assert (good[labels == 0] >= fake).mean() <= 0.05
-    assert (good[labels == 1] <= real).mean() <= 0.10
-    perfect = np.where(labels == 1, 0.99, 0.01)
-    assert calibrate.thresholds(perfect, labels, calibrate.Targets()) == (0.5, 0.5)
+    called_fake, called_real = good >= fake, good <= real
+    assert 0.5 < fake < 0.95
+    assert 0.05 < real < 0.5
+    assert called_fake[labels == 0].mean() <= targets.real_called_fake
+    assert called_real[labels == 1].mean() <= targets.fake_called_real
+    assert (labels[called_fake] == 0).mean() <= targets.wrong
+    assert (labels[called_real] == 1).mean() <= targets.wrong
+
+
+def test_a_perfect_score_is_trusted_from_one_half_on() -> None:
+    labels = np.repeat([0, 1], 20)
+
+    assert calibrate.thresholds(np.where(labels == 1, 0.6, 0.4), labels, calibrate.Targets()) == (0.6, 0.4)
+
+
+def test_a_verdict_that_is_a_guess_is_never_given() -> None:
+    """Scores that say nothing: neither verdict can keep its promise."""
+    labels = np.tile([0, 1], 100)
+
+    fake, real = calibrate.thresholds(np.linspace(0.2, 0.8, 200), labels, calibrate.Targets())
+
+    assert (fake, real) == (0.99, 0.01)
+
+
+def test_too_few_clips_prove_nothing() -> None:
+    labels = np.repeat([0, 1], 5)
+
+    assert calibrate.thresholds(np.where(labels == 1, 0.9, 0.1), labels, calibrate.Targets()) == (0.99, 0.01)
 
 
 def test_calibration_is_fitted_through_the_served_network(pack: Pack, tmp_path: Path) -> None:
