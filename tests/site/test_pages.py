@@ -176,3 +176,15 @@ def test_templates_keep_to_the_policy(template: Path) -> None:
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=\"|javascript:|src=\"data:", text)
     assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", text)
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", text)
+
+
+def test_a_table_of_a_card_is_reached_by_keyboard_under_its_heading() -> None:
+    from deepfakesite.markdown import to_html
+
+    html = to_html('# Card\n\n## By "set" & more\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n')
+
+    assert (
+        '<div class="table-scroll" role="region" tabindex="0" aria-label="By &quot;set&quot; &amp; more">\n<table>'
+        in html
+    )
+    assert html.rstrip().endswith("</table>\n</div>")
