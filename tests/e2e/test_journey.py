@@ -76,6 +76,15 @@ def test_a_newcomer_goes_from_registration_to_deletion(open_page: OpenPage, clip
     expect(page.get_by_role("heading", name="Nothing examined yet")).to_be_visible()
 
 
+def test_no_page_is_wider_than_a_phone_before_its_scripts_run(open_page: OpenPage) -> None:
+    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True, java_script_enabled=False)
+    register(page, "narrow@example.org")
+
+    for address in ("/", "/about/", "/analyses/", "/analyses/new/", "/accounts/profile/"):
+        page.goto(address)
+        check_width(page)
+
+
 def test_everything_works_without_javascript(open_page: OpenPage, two_people: Path) -> None:
     page = open_page(java_script_enabled=False)
     register(page, "without-scripts@example.org")
