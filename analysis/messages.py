@@ -104,8 +104,11 @@ _REASONS: dict[str, str] = {
         "The face is seen in too few of the frames; a longer part of the video or more frames may help."
     ),
     Reason.SCORE_BETWEEN_THRESHOLDS: noop(
-        "The score is not clear enough for real or for fake: the model is wrong too often there to decide. With "
-        "several people in the video, more is asked for before one is called fake."
+        "The score is not clear enough for real or for fake: the model is wrong too often there to decide."
+    ),
+    Reason.ONE_OF_SEVERAL: noop(
+        "The score would be high enough for one person alone. Among several people the highest score is high by "
+        "chance more often, so more is asked for before one of them is called fake."
     ),
 }
 

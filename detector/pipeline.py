@@ -68,6 +68,7 @@ def analyze(
     followed = job.follow(path, info, keep=out_dir is not None)
     outputs = job.timed("network", lambda: job.judge(followed.tracks))
     tracks = job.timed("verdict", lambda: job.tracks(followed.tracks, outputs))
+    people = sum(track.probability_fake is not None for track in tracks)
     frames = [SampledFrame(frame.index, frame.time_s) for frame in followed.frames]
     if out_dir is not None:
         tracks, frames = job.timed("pictures", lambda: job.draw(out_dir, followed, outputs, tracks))
@@ -77,7 +78,7 @@ def analyze(
     return Report(
         verdict=overall,
         probability_fake=probability,
-        confidence=verdict.confidence(overall, probability),
+        confidence=verdict.confidence(overall, probability, verdict.crowd_factor(network.release.decision, people)),
         reasons=reasons,
         frames_requested=settings.frames,
         frames_analyzed=len(frames),
@@ -172,8 +173,9 @@ class _Job:
         release = self.network.release
         probability = verdict.track_probability(temporal, list(output.logits[usable]), release.calibration)
         given = verdict.answer(probability, release.decision, people)
-        between = (Reason.SCORE_BETWEEN_THRESHOLDS,) if given is Verdict.INCONCLUSIVE else ()
-        return Track(index, given, probability, verdict.confidence(given, probability), between, samples)
+        why = (verdict.open_reason(probability, release.decision),) if given is Verdict.INCONCLUSIVE else ()
+        sure = verdict.confidence(given, probability, verdict.crowd_factor(release.decision, people))
+        return Track(index, given, probability, sure, why, samples)
 
     def _sample(self, seen: Sighting, logit: float) -> FaceSample:
         release = self.network.release

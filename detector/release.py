@@ -56,6 +56,7 @@ class Decision:
     min_sharpness: float
     min_frames: int  # usable samples a person needs
     window: int  # frames the temporal head judges at a time
+    genuine_tail: float = 1.0  # of the log odds of genuine clips; see verdict.crowd_factor
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     FACE_TOO_BLURRED = "face_too_blurred"
     TOO_FEW_FRAMES = "too_few_frames"
     SCORE_BETWEEN_THRESHOLDS = "score_between_thresholds"
+    ONE_OF_SEVERAL = "one_of_several"  # enough for FAKE alone, but not among so many people
 
 
 @dataclass(frozen=True, slots=True)

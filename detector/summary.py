@@ -18,6 +18,7 @@ REASON_WORDS = {
     Reason.FACE_TOO_BLURRED: "the face is too blurred",
     Reason.TOO_FEW_FRAMES: "the face is seen in too few frames",
     Reason.SCORE_BETWEEN_THRESHOLDS: "the score lies between the thresholds",
+    Reason.ONE_OF_SEVERAL: "the score would be enough for one person, but not among several",
 }
 
 

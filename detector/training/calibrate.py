@@ -28,7 +28,8 @@ def calibrate(network: Network, pack: Pack, decision: Decision, targets: Targets
     """Platt scaling (Platt, 1999) of frames and tracks with both classes weighing the same, then both thresholds.
 
     FAKE begins, and REAL ends, where ``targets`` hold from there on, never on the wrong side of one half; a verdict for
-    which they hold nowhere gets a threshold of HIGHEST, so that it is practically never given.
+    which they hold nowhere gets a threshold of HIGHEST, so that it is practically never given. The tail of the genuine
+    clips' log odds goes with them: it says what a crowd needs (verdict.crowd_factor).
     """
     labels = np.array([clip.label for clip in pack.clips])
     track_scores, frame_logits, frame_labels = _scores(network, pack, decision)
@@ -37,7 +38,8 @@ def calibrate(network: Network, pack: Pack, decision: Decision, targets: Targets
     calibration = Calibration(frame_scale, frame_offset, track_scale, track_offset)
     probabilities = np.array([verdict.sigmoid(track_scale * score + track_offset) for score in track_scores])
     fake, real = thresholds(probabilities, labels, targets)
-    return calibration, replace(decision, threshold_fake=fake, threshold_real=real)
+    tail = round(verdict.genuine_tail(list(track_scale * track_scores[labels == 0] + track_offset)), 3)
+    return calibration, replace(decision, threshold_fake=fake, threshold_real=real, genuine_tail=tail)
 
 
 def thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int_], targets: Targets) -> tuple[float, float]:

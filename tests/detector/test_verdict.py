@@ -1,9 +1,12 @@
 """Each rule from logits to answers."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from detector import verdict
 from detector.release import Calibration, Decision
@@ -40,6 +43,67 @@ def test_a_crowd_needs_higher_odds_for_fake() -> None:
     assert verdict.answer(0.85, DECISION, people=1) is Verdict.FAKE
     assert verdict.answer(0.85, DECISION, people=4) is Verdict.INCONCLUSIVE
     assert verdict.answer(16 / 17, DECISION, people=4) is Verdict.FAKE
+
+
+def test_a_crowd_needs_more_the_longer_the_tail_of_genuine_scores_is() -> None:
+    factors = [verdict.crowd_factor(replace(DECISION, genuine_tail=tail), 9) for tail in (0.5, 1.0, 1.5)]
+
+    assert factors == pytest.approx([3.0, 9.0, 27.0])
+    assert [verdict.crowd_factor(DECISION, people) for people in (0, 1)] == [1.0, 1.0]
+
+
+def test_an_open_person_of_several_says_that_the_others_are_why() -> None:
+    assert verdict.open_reason(0.85, DECISION) is Reason.ONE_OF_SEVERAL
+    assert verdict.open_reason(0.79, DECISION) is Reason.SCORE_BETWEEN_THRESHOLDS
+
+
+def test_the_tail_of_exponential_excesses_is_their_scale() -> None:
+    drawn = np.random.default_rng(1).exponential(0.7, 40_000)
+
+    assert verdict.genuine_tail(list(drawn)) == pytest.approx(0.7, rel=0.03)
+    assert verdict.genuine_tail(list(drawn[:19])) == 1.0  # too few to tell
+
+
+# Log odds that a detector might give genuine people; the spread is up to three times what good calibration allows.
+Draw = Callable[[np.random.Generator, int | tuple[int, int]], NDArray[np.float64]]
+GENUINE: dict[str, Draw] = {
+    "calibrated": lambda generator, size: generator.normal(-0.5, 1.0, size),
+    "far apart": lambda generator, size: generator.normal(-4.5, 3.0, size),
+    "long tail": lambda generator, size: generator.logistic(-3.0, 1.5, size),
+}
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_false_alarms_do_not_grow_with_the_number_of_genuine_people(name: str) -> None:
+    generator, videos = np.random.default_rng(7), 4000
+    draw = GENUINE[name]
+    clips = draw(generator, 400)
+    threshold = verdict.sigmoid(float(np.quantile(clips, 0.95)))
+    decision = replace(DECISION, threshold_fake=threshold, genuine_tail=verdict.genuine_tail(list(clips)))
+
+    def rate(people: int, judged_as: int) -> float:
+        highest = draw(generator, (videos, people)).max(axis=1)
+        given = [verdict.answer(verdict.sigmoid(value), decision, judged_as) for value in highest]
+        return given.count(Verdict.FAKE) / videos
+
+    alone = rate(1, 1)
+    error = 3 * math.sqrt(2 * 0.06 * 0.94 / videos)  # three standard errors of a difference of two such rates
+    assert alone == pytest.approx(0.05, abs=0.025)
+    for people in (2, 5, 20):
+        assert rate(people, people) <= alone + error
+    assert rate(20, 1) > 0.4  # what it would be without the rule
+
+
+@pytest.mark.parametrize("people", [1, 5, 20])
+def test_one_plainly_fake_face_among_many_is_called(people: int) -> None:
+    genuine = [verdict.sigmoid(value) for value in np.random.default_rng(3).normal(-2.0, 1.0, people - 1)]
+    tracks = [
+        track(verdict.answer(probability, DECISION, people), probability)
+        for probability in (*genuine, verdict.sigmoid(6))
+    ]
+
+    assert verdict.video_verdict(tracks)[0] is Verdict.FAKE
+    assert verdict.video_verdict([*tracks[:-1], REAL])[0] is not Verdict.FAKE
 
 
 @pytest.mark.parametrize("people", [1, 3])
@@ -84,6 +148,13 @@ def test_confidence_is_that_of_the_answer_given() -> None:
     assert verdict.confidence(Verdict.REAL, 0.1) == 0.9
     assert verdict.confidence(Verdict.INCONCLUSIVE, 0.6) is None
     assert verdict.confidence(Verdict.NO_FACE, None) is None
+
+
+def test_confidence_in_a_fake_of_a_crowd_is_less_and_never_below_the_threshold() -> None:
+    factor = verdict.crowd_factor(DECISION, 4)
+
+    assert verdict.confidence(Verdict.FAKE, 16 / 17, factor) == pytest.approx(DECISION.threshold_fake)
+    assert verdict.confidence(Verdict.REAL, 0.1, factor) == 0.9
 
 
 REAL, FAKE = track(Verdict.REAL, 0.1), track(Verdict.FAKE, 0.9)
