@@ -12,9 +12,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from detector import resnext
+from detector import resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
 from detector.release import Release
 
@@ -39,21 +38,27 @@ class Network:
         release.verify()
         self.release = release
         try:
-            self._weights = {name: array.astype(np.float32) for name, array in load_file(release.weights).items()}
-            graph = self._graph(release)
+            arrays = weights.stored(release)
+            graph = _graph(release, arrays)
+            heads = {name: array for name, array in arrays.items() if not name.startswith(weights.BACKBONE)}
+            self._heads = weights.single_precision(heads)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DetectorError(
                 ErrorCode.MODEL_DAMAGED,
                 f"The weights of {release.name} {release.version} cannot be read; install Unmask again.",
             ) from error
-        options = {"INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1, "INFERENCE_PRECISION_HINT": "f32"}
+        options = {
+            "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
+        }
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)
-        self._weights = {name: array for name, array in self._weights.items() if not name.startswith("backbone.")}
+        self._temporal = {name.removeprefix("temporal_head."): array for name, array in self._heads.items()}
 
     @property
     def frame_bias(self) -> float:
         """The frame head's bias: what is left of a frame's logit where its map is zero."""
-        return float(self._weights["frame_head.bias"][0])
+        return float(self._heads["frame_head.bias"][0])
 
     def frames(self, crops: NDArray[np.uint8], on_batch: Callable[[int], None] | None = None) -> FrameOutput:
         """crops: (N, S, S, 3) uint8 RGB cut with the release's crop shape; N may be 0.
@@ -71,7 +76,7 @@ class Network:
             if on_batch is not None:
                 on_batch(min(start + BATCH, len(crops)))
         if not pooled:
-            cells = -(-side // 32)
+            cells = self._compiled.output(1).partial_shape[1].get_length()
             channels = self.release.network.feature_channels
             empty = np.zeros((0, cells, cells), np.float32)
             return FrameOutput(np.zeros(0, np.float32), empty, np.zeros((0, channels), np.float32))
@@ -91,24 +96,19 @@ class Network:
         return float(np.mean([self._window_logit(part) for part in parts]))
 
     def _window_logit(self, pooled: NDArray[np.float32]) -> float:
-        weights = {name.removeprefix("temporal_head."): array for name, array in self._weights.items()}
-        inputs = pooled @ weights["project.weight"].T + weights["project.bias"]
-        inputs = inputs @ weights["lstm.weight_ih_l0"].T + weights["lstm.bias_ih_l0"] + weights["lstm.bias_hh_l0"]
+        head = self._temporal
+        inputs = pooled @ head["project.weight"].T + head["project.bias"]
+        inputs = inputs @ head["lstm.weight_ih_l0"].T + head["lstm.bias_ih_l0"] + head["lstm.bias_hh_l0"]
         hidden = cell = np.zeros(self.release.network.hidden, np.float32)
         for step in inputs:
-            gates = step + weights["lstm.weight_hh_l0"] @ hidden
+            gates = step + head["lstm.weight_hh_l0"] @ hidden
             enter, forget, candidate, leave = np.split(gates, 4)
             cell = _sigmoid(forget) * cell + _sigmoid(enter) * np.tanh(candidate)
             hidden = _sigmoid(leave) * np.tanh(cell)
-        middle = weights["hidden.weight"] @ hidden + weights["hidden.bias"]
+        middle = head["hidden.weight"] @ hidden + head["hidden.bias"]
         middle = np.where(middle > 0, middle, LEAKY_SLOPE * middle)
-        genuine, fake = weights["classify.weight"] @ middle + weights["classify.bias"]
+        genuine, fake = head["classify.weight"] @ middle + head["classify.bias"]
         return float(fake - genuine)
-
-    def _graph(self, release: Release) -> openvino.Model:
-        if release.network.backbone != "resnext50_32x4d":
-            raise ValueError(f"no backbone is called {release.network.backbone}")
-        return resnext.build(self._weights, release.crop.size)
 
 
 def load_network(release: Release, threads: int | None = None) -> Network:
@@ -118,3 +118,13 @@ def load_network(release: Release, threads: int | None = None) -> Network:
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
+
+
+def _graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
+    match release.network.backbone:
+        case "resnext50_32x4d":
+            return resnext.build(weights.single_precision(arrays), release.crop.size)
+        case "clip_vit_b16":
+            return vit_graph.build(arrays, release.crop.size)
+        case other:
+            raise ValueError(f"no backbone is called {other}")

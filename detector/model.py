@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from detector import torchvision_schemas
 from detector.release import NetworkShape
+from detector.vit import VisionTransformer
 
 torchvision_schemas.declare_missing()
 
@@ -24,8 +25,10 @@ DEFAULT_SHAPE = NetworkShape(backbone="resnext50_32x4d", feature_channels=2048, 
 
 def build_backbone(name: str) -> nn.Module:
     """The backbone without pooling and classifier: (N, 3, S, S) -> (N, C, s, s). Raises ValueError otherwise."""
+    if name == "clip_vit_b16":
+        return VisionTransformer()
     if name != "resnext50_32x4d":
-        raise ValueError(f"No backbone is called {name!r}; choose resnext50_32x4d.")
+        raise ValueError(f"No backbone is called {name!r}; choose resnext50_32x4d or clip_vit_b16.")
     whole = resnext50_32x4d(weights=None)
     parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     backbone = nn.Sequential()
@@ -53,9 +56,9 @@ class Detector(nn.Module):
         self.frame_head = nn.Linear(self.config.feature_channels, 1)
         self.temporal_head = TemporalHead(self.config)
 
-    def features(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) normalised crops -> (N, C, s, s) feature maps."""
-        return self.backbone(x)  # type: ignore[no-any-return]
+    def features(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """(N, 3, S, S) normalised crops -> (N, C, s, s) feature maps; ``kept``: see vit.VisionTransformer."""
+        return self.backbone(x) if kept is None else self.backbone(x, kept)  # type: ignore[no-any-return]
 
     def frame_maps(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, s, s) -> frame logits (N,) and class activation maps (N, s, s); mean(map) + bias == logit."""

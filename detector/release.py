@@ -14,6 +14,7 @@ from typing import Any
 from detector.errors import DetectorError, ErrorCode
 
 MODELS_DIR = Path(__file__).parent / "models"
+BASES = "bases"  # beside the model folders
 WEIGHTS, CONFIG, CARD, METRICS, CHECKSUMS = "weights.safetensors", "model.toml", "card.md", "metrics.json", "SHA256SUMS"
 
 
@@ -34,6 +35,7 @@ class NetworkShape:
     projected: int  # width of what the LSTM reads
     hidden: int  # of the LSTM
     dropout: float
+    base: str | None = None  # file under models/bases with the weights that every version shares
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Release:
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS
+
+    @property
+    def base(self) -> Path | None:
+        """The weights that this version shares with others, where it does."""
+        return None if self.network.base is None else self.folder.parent / BASES / self.network.base
 
     def card(self) -> str:
         """The model card, in Markdown."""
