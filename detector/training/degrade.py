@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector import jpeg
 from detector.training.fakes import sharpen
+from detector.training.h264 import recompress
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Chain:
     gamma: float
     saturation: float
     jpeg: tuple[int, ...]  # qualities, one after another
+    crf: int  # of H.264, 0 for none
+    kept_small: bool  # compressed at the size it was scaled down to, rather than after scaling up again
     seed: int
 
     @classmethod
@@ -52,7 +55,9 @@ class Chain:
             smoothing=float(random.uniform(10, 40)) if sometimes(0.1) else 0.0,
             gamma=float(np.exp(random.normal(0, 0.2))) if sometimes(0.5) else 1.0,
             saturation=float(random.uniform(0.5, 1.4)) if sometimes(0.4) else 1.0,
-            jpeg=tuple(int(random.integers(35, 96)) for _ in range(int(sometimes(0.7)) + int(sometimes(0.2)))),
+            jpeg=tuple(int(random.integers(35, 96)) for _ in range(int(sometimes(0.5)) + int(sometimes(0.15)))),
+            crf=int(random.integers(18, 41)) if sometimes(0.4) else 0,
+            kept_small=sometimes(0.6),
             seed=int(random.integers(2**31)),
         )
 
@@ -67,15 +72,20 @@ class Chain:
         if self.blur:
             out = np.asarray(cv2.GaussianBlur(out, (0, 0), self.blur), np.uint8)
         if self.share < 1:
-            small = cv2.resize(out, (max(16, round(size * self.share)),) * 2, interpolation=cv2.INTER_AREA)
-            out = np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+            small = 2 * max(8, round(size * self.share / 2))
+            out = np.asarray(cv2.resize(out, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
+        if not self.kept_small:
+            out = _scaled(out, size)
         if self.gamma != 1 or self.saturation != 1:
             out = self._relight(out)
         if self.noise:
             noisy = out + random.normal(0, self.noise, out.shape)
             out = np.clip(noisy, 0, 255).astype(np.uint8)
+        if self.crf:
+            out = recompress(out, self.crf)
         for quality in self.jpeg:
             out = jpeg.decode(jpeg.encode(out, quality))
+        out = _scaled(out, size)
         return out[:, ::-1] if self.flip else out
 
     def _cut(self, picture: NDArray[np.uint8], margin: float, size: int, target_margin: float) -> NDArray[np.uint8]:
@@ -92,3 +102,9 @@ class Chain:
         light = 255 * (picture.astype(np.float32) / 255) ** self.gamma
         grey = light.mean(axis=2, keepdims=True)
         return np.asarray(np.clip(grey + (light - grey) * self.saturation, 0, 255), np.uint8)
+
+
+def _scaled(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    if picture.shape[0] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,13 +1,13 @@
 """Draws training batches: pairs of one genuine and one fake crop that share their source and their degradation.
 
-Half of the pairs are self-blended from a genuine crop; the others take a fake clip and a genuine clip of the same
-source where there is one, else of the same data set. Sources are drawn, not clips, since many clips come from few
-sources. Batch ``k`` depends on the seed and ``k`` alone, so training resumes at any step.
+A pair is a fake clip beside a genuine clip of its source (of its data set where the source has none), or a genuine crop
+beside a fake made of it: self-blended, with another person's face, or with the mouth of another moment. Sources are
+drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone, so training
+resumes at any step.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from detector.release import CropShape
+from detector.training.composites import swap_face, swap_mouth
 from detector.training.degrade import Chain
 from detector.training.fakes import self_blend
 from detector.training.packs import Clip, Pack
+from detector.training.recipe import Mixture
 
-Place = tuple[int, int]  # which pack, which crop
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What batches are made of."""
-
-    pairs: int = 16  # in a batch
-    self_blended: float = 0.5  # share of the pairs
-    photographs: float = 0.6  # share of photographs among the sources of self-blending
+Cut = tuple[NDArray[np.uint8], float]  # a picture and the margin it was cut with
+DONORS = 12  # people among whom the one with the most similar landmarks lends a face
 
 
 class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
@@ -43,7 +37,9 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         super().__init__()
         self.packs = [videos, photographs]
         self.shape, self.mixture, self.seed, self.first_step = shape, mixture, seed, first_step
-        self.real, self.fake = _by_source(videos, 0), _by_source(videos, 1)
+        self.real, fakes = _by_source(videos, 0), _by_source(videos, 1)
+        self.paired = {source: clips for source, clips in fakes.items() if source in self.real}
+        self.unpaired = {source: clips for source, clips in fakes.items() if source not in self.real}
         self.portraits = _by_source(photographs, 0)
         self.real_sets: dict[str, list[Clip]] = defaultdict(list)
         for clip in videos.clips:
@@ -57,32 +53,72 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
             step += 1
 
     def batch(self, random: Generator) -> tuple[Tensor, Tensor]:
+        ways = {
+            self._paired: self.mixture.paired if self.paired else 0,
+            self._unpaired: self.mixture.unpaired if self.unpaired else 0,
+            self._blended: self.mixture.self_blended,
+            self._swapped: self.mixture.swapped,
+            self._other_mouth: self.mixture.mouth,
+        }
+        ways = {way: share for way, share in ways.items() if share}
+        shares = np.array([*ways.values()]) / sum(ways.values())
         crops: list[NDArray[np.uint8]] = []
         for _ in range(self.mixture.pairs):
-            blend = random.random() < self.mixture.self_blended
-            crops += self._blended(random) if blend else self._given(random)
+            way = [*ways][int(random.choice(len(ways), p=shares))]
+            crops += self._degraded(way(random), random)
         x = torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)))
         return x, torch.tensor([0.0, 1.0]).repeat(self.mixture.pairs)
 
-    def _blended(self, random: Generator) -> list[NDArray[np.uint8]]:
+    def _blended(self, random: Generator) -> list[Cut]:
+        pack, _, index = self._genuine(random)
+        return [(one, pack.margin) for one in self_blend(pack.crop(index), pack.landmarks[index], random)]
+
+    def _swapped(self, random: Generator) -> list[Cut]:
+        pack, clip, index = self._genuine(random)
+        wanted = pack.landmarks[index] / pack.size
+        donors = [found for found in (self._genuine(random) for _ in range(DONORS)) if found[1].source != clip.source]
+        if not donors:
+            return self._blended(random)
+        giver, _, donor = min(
+            donors, key=lambda found: float(np.square(found[0].landmarks[found[2]] / found[0].size - wanted).sum())
+        )
+        target = pack.crop(index)
+        fake = swap_face(target, pack.landmarks[index], giver.crop(donor), giver.landmarks[donor], random)
+        return [(target, pack.margin), (fake, pack.margin)]
+
+    def _other_mouth(self, random: Generator) -> list[Cut]:
+        pack, clip, index = self._genuine(random)
+        picture, other = pack.crop(index), clip.first + int(random.integers(clip.count))
+        source = picture if other == index else pack.crop(other)
+        fake = swap_mouth(picture, pack.landmarks[index], source, pack.landmarks[other], random)
+        return [(picture, pack.margin), (fake, pack.margin)]
+
+    def _genuine(self, random: Generator) -> tuple[Pack, Clip, int]:
+        """A genuine crop: its pack, its clip and its index."""
         from_photograph = random.random() < self.mixture.photographs
         clip = _draw(self.portraits if from_photograph else self.real, random)
-        pack = self.packs[int(from_photograph)]
-        index = clip.first + int(random.integers(clip.count))
-        picture = pack.crop(index)
-        pair = self_blend(picture, pack.landmarks[index], random)
-        return self._degraded([(one, pack.margin) for one in pair], random)
+        return self.packs[int(from_photograph)], clip, clip.first + int(random.integers(clip.count))
 
-    def _given(self, random: Generator) -> list[NDArray[np.uint8]]:
-        fake = _draw(self.fake, random)
-        partners = self.real.get(fake.source) or self.real_sets.get(fake.dataset)
+    def _paired(self, random: Generator) -> list[Cut]:
+        fake = _draw(self.paired, random)
+        partners = self.real[fake.source]
+        return self._side_by_side(partners[int(random.integers(len(partners)))], fake, random)
+
+    def _unpaired(self, random: Generator) -> list[Cut]:
+        fake = _draw(self.unpaired, random)
+        partners = self.real_sets.get(fake.dataset)
         real = partners[int(random.integers(len(partners)))] if partners else _draw(self.real, random)
-        place = random.random()  # the same moment of both, where they are the same recording
-        videos = self.packs[0]
-        chosen = [videos.crop(clip.first + min(clip.count - 1, int(place * clip.count))) for clip in (real, fake)]
-        return self._degraded([(picture, videos.margin) for picture in chosen], random)
+        return self._side_by_side(real, fake, random)
 
-    def _degraded(self, pictures: list[tuple[NDArray[np.uint8], float]], random: Generator) -> list[NDArray[np.uint8]]:
+    def _side_by_side(self, real: Clip, fake: Clip, random: Generator) -> list[Cut]:
+        """The same moment of both, where they are the same recording."""
+        place, videos = random.random(), self.packs[0]
+        return [
+            (videos.crop(clip.first + min(clip.count - 1, int(place * clip.count))), videos.margin)
+            for clip in (real, fake)
+        ]
+
+    def _degraded(self, pictures: list[Cut], random: Generator) -> list[NDArray[np.uint8]]:
         chain = Chain.draw(random)
         return [chain.apply(picture, margin, self.shape.size, self.shape.margin) for picture, margin in pictures]
 

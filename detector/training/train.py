@@ -3,74 +3,90 @@
 import copy
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from detector import metrics
 from detector.model import Detector
-from detector.release import CropShape
+from detector.release import CropShape, NetworkShape
 from detector.training.packs import Pack
-from detector.training.pairs import Mixture, PairBatches, loader, normalised
+from detector.training.pairs import PairBatches, loader, normalised
+from detector.training.recipe import Recipe
+from detector.vit import PATCH, SIZE
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One run; it ends when its seconds or its steps are spent, both counted across resumptions."""
+def train(
+    videos: Pack,
+    photographs: Pack,
+    validation: Pack,
+    backbone: Mapping[str, Tensor] | None,
+    recipe: Recipe,
+    folder: Path,
+    workers: int = 1,
+) -> None:
+    """Train until the recipe's time is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
 
-    seconds: float = 3600
-    steps: int | None = None
-    rate: float = 3e-4
-    head_rate: float = 1e-3
-    weight_decay: float = 0.02
-    average: float = 0.99  # decay of the averaged weights, which are what counts
-    validate_every_s: float = 600
-    save_every_s: float = 180
-    workers: int = 1
-    seed: int = 0
-    size: int = 160
-    margin: float = 1.45
-
-
-def train(videos: Pack, photographs: Pack, validation: Pack, initial: Path | None, plan: Plan, folder: Path) -> None:
-    """Train until the plan is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
-
-    ``initial`` is a backbone's state dict from ``initialise``. The result is ``averaged`` in checkpoint.pt.
+    ``backbone`` is the state dict to start from, frozen parts included. The result is ``averaged`` in checkpoint.pt.
     """
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(plan.seed)
-    run = _Run(plan, folder, device)
-    run.begin(initial)
-    batches = PairBatches(videos, photographs, CropShape(plan.size, plan.margin), Mixture(), plan.seed, run.step)
+    learning = recipe.learning
+    run = _Run(recipe, backbone, folder, device)
+    run.resume()
+    batches = PairBatches(videos, photographs, recipe.crop, recipe.mixture, learning.seed, run.step)
     losses: list[float] = []
-    for x, labels in loader(batches, plan.workers):
+    for x, labels in loader(batches, workers):
         if not run.spend():
             break
         losses.append(run.learn(x.to(device), labels.to(device)))
         if run.step % 20 == 0:
             run.log({"loss": float(np.mean(losses[-20:]))})
-        if run.due("validate", plan.validate_every_s):
-            run.log(validate(run.averaged, validation, device))
-        if run.due("save", plan.save_every_s):
+        if run.due("validate", learning.validate_every_s):
+            run.log(validate(run.averaged, validation, device, learning.clip_crops))
+        if run.due("save", learning.save_every_s):
             run.save()
-    run.log(validate(run.averaged, validation, device))
+    run.log(validate(run.averaged, validation, device, learning.clip_crops))
     run.save()
 
 
-def load_averaged(folder: Path, device: torch.device) -> Detector:
-    """The averaged weights of the run in ``folder``, in evaluation mode. Raises OSError when there is no checkpoint."""
+def load_averaged(
+    folder: Path, backbone: Mapping[str, Tensor] | None, device: torch.device
+) -> tuple[Detector, NetworkShape, CropShape]:
+    """The averaged weights of the run in ``folder``, in evaluation mode, with the recipe's shapes.
+
+    Raises OSError when there is no checkpoint.
+    """
     state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
-    model: Detector = Detector().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.load_state_dict(state["averaged"])
+    network, crop = NetworkShape(**state["network"]), CropShape(**state["crop"])
+    model = new_model(network, backbone, device)
+    load_tuned(model, state["averaged"])
     model.eval()
-    return model
+    return model, network, crop
+
+
+def new_model(network: NetworkShape, backbone: Mapping[str, Tensor] | None, device: torch.device) -> Detector:
+    """A detector that starts from ``backbone`` and from a frame head that knows nothing."""
+    model: Detector = Detector(network)
+    if backbone is not None:
+        model.backbone.load_state_dict(backbone)
+    nn.init.zeros_(model.frame_head.weight)
+    nn.init.zeros_(model.frame_head.bias)
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_tuned(model: Detector, state: Mapping[str, Tensor]) -> None:
+    """Put what a run has tuned into ``model``; raises KeyError on a weight that the model does not have."""
+    unknown = model.load_state_dict(state, strict=False).unexpected_keys
+    if unknown:
+        raise KeyError(f"The checkpoint has weights of another network, such as {unknown[0]}.")
 
 
 @torch.no_grad()
@@ -104,43 +120,47 @@ def clip_scores(model: Detector, pack: Pack, device: torch.device, per_clip: int
 class _Run:
     """The state of a run and how it is kept."""
 
-    def __init__(self, plan: Plan, folder: Path, device: torch.device) -> None:
-        self.plan, self.folder, self.device = plan, folder, device
-        self.model = Detector().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        heads = [*self.model.frame_head.parameters()]
+    def __init__(
+        self, recipe: Recipe, backbone: Mapping[str, Tensor] | None, folder: Path, device: torch.device
+    ) -> None:
+        self.recipe, self.learning, self.folder, self.device = recipe, recipe.learning, folder, device
+        self.model = new_model(recipe.network, backbone, device)
+        self.model.temporal_head.requires_grad_(False)
+        if self.learning.tuned == "norms":
+            for module in self.model.backbone.modules():
+                tuned = isinstance(module, nn.LayerNorm)
+                for parameter in module.parameters(recurse=False):
+                    parameter.requires_grad_(tuned)
+        body = [weight for weight in self.model.backbone.parameters() if weight.requires_grad]
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": self.model.backbone.parameters(), "peak": plan.rate},
-                {"params": heads, "peak": plan.head_rate},
+                {"params": body, "peak": self.learning.rate},
+                {"params": [*self.model.frame_head.parameters()], "peak": self.learning.head_rate},
             ],
-            lr=plan.rate,
-            weight_decay=plan.weight_decay,
+            lr=self.learning.rate,
+            weight_decay=self.learning.weight_decay,
         )
         self.averaged = copy.deepcopy(self.model)
         self.step, self.spent_s = 0, 0.0
         self.clock = time.monotonic()
         self.last = {"validate": self.clock, "save": self.clock}
 
-    def begin(self, initial: Path | None) -> None:
+    def resume(self) -> None:
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.averaged.load_state_dict(state["averaged"])
+            load_tuned(self.model, state["model"])
+            load_tuned(self.averaged, state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.spent_s = state["step"], state["spent_s"]
-        elif initial is not None:
-            weights = torch.load(initial, map_location=self.device, weights_only=True)
-            self.model.backbone.load_state_dict(weights)
-            self.averaged.backbone.load_state_dict(weights)
 
     def spend(self) -> bool:
         """Count the time since the last call and set the learning rates; False when the plan's time is over."""
         now = time.monotonic()
         self.spent_s, self.clock = self.spent_s + now - self.clock, now
-        share = self.spent_s / self.plan.seconds
-        if self.plan.steps is not None:
-            share = max(share, self.step / self.plan.steps)
+        share = self.spent_s / self.learning.seconds
+        if self.learning.steps is not None:
+            share = max(share, self.step / self.learning.steps)
         share = min(1.0, share)
         shape = min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * share))))
         for group in self.optimiser.param_groups:
@@ -148,28 +168,38 @@ class _Run:
         return share < 1
 
     def learn(self, x: torch.Tensor, labels: torch.Tensor) -> float:
-        """One step on uint8 crops; returns the loss."""
+        """One step on uint8 crops; returns the loss. What is random in it depends on the seed and the step alone."""
+        torch.manual_seed(self.learning.seed + 1_000_003 * self.step)
         self.model.train()
         images = normalised(x).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
-            features = self.model.features(images)
+            features = self.model.features(images, self._kept())
         logits, _ = self.model.frame_maps(functional.dropout2d(features.float(), 0.2))
         loss = functional.binary_cross_entropy_with_logits(logits, labels * 0.96 + 0.02)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_((one for one in self.model.parameters() if one.requires_grad), 5.0)
         self.optimiser.step()
         self.step += 1
         self._average()
         return float(loss.detach())
 
+    def _kept(self) -> Tensor | None:
+        """The patches of this step, the same for both of a pair, so that what is left out never tells the class."""
+        count = self.learning.kept_patches
+        if count is None:
+            return None
+        drawn = np.random.default_rng([self.learning.seed, self.step, 1]).permutation((SIZE // PATCH) ** 2)
+        return torch.from_numpy(np.sort(drawn[:count])).to(self.device)
+
     @torch.no_grad()
     def _average(self) -> None:
-        decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
+        decay = min(self.learning.average, (1 + self.step) / (10 + self.step))
         for mean, now in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
-        for mean, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
-            mean.copy_(now)
+            if now.requires_grad:
+                mean.lerp_(now, 1 - decay)
+        for kept, seen in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(seen)
 
     def due(self, what: str, every_s: float) -> bool:
         if time.monotonic() - self.last[what] < every_s:
@@ -178,7 +208,7 @@ class _Run:
         return True
 
     def log(self, values: dict[str, Any]) -> None:
-        pictures = self.step * 2 * Mixture().pairs
+        pictures = self.step * 2 * self.recipe.mixture.pairs
         line = {
             "step": self.step,
             "spent_s": round(self.spent_s),
@@ -191,13 +221,21 @@ class _Run:
 
     def save(self) -> None:
         state = {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "model": self._tuned(self.model),
+            "averaged": self._tuned(self.averaged),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "spent_s": self.spent_s,
-            "plan": asdict(self.plan),
+            "network": asdict(self.recipe.network),
+            "crop": asdict(self.recipe.crop),
+            "mixture": asdict(self.recipe.mixture),
+            "learning": asdict(self.learning),
         }
         partial = self.folder / "checkpoint.partial"
         torch.save(state, partial)
         partial.replace(self.folder / "checkpoint.pt")
+
+    def _tuned(self, model: Detector) -> dict[str, Tensor]:
+        """What the run changes, running statistics included; frozen weights are where they came from."""
+        frozen = {name for name, weight in self.model.named_parameters() if not weight.requires_grad}
+        return {name: value for name, value in model.state_dict().items() if name not in frozen}

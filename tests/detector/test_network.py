@@ -11,8 +11,8 @@ from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
 from detector.model import DEFAULT_SHAPE, Detector, TemporalHead
 from detector.release import Calibration, CropShape, Decision, default_release, load_release, releases
+from detector.training.export import write_release
 from detector.training.pairs import normalised
-from detector.training.release import write_release
 
 CROP = CropShape(size=64, margin=1.45)
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=40, min_sharpness=5.0, min_frames=5, window=8)

@@ -12,12 +12,13 @@ import torch
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
-from detector.training import calibrate, fakes, packs, temporal, train
+from detector.training import calibrate, export, fakes, h264, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
+from detector.training.export import write_release
 from detector.training.packs import Clip, CropRow, Pack
-from detector.training.pairs import Mixture, PairBatches
-from detector.training.release import write_release
+from detector.training.pairs import PairBatches
+from detector.training.recipe import RECIPES, Learning, Mixture, Recipe, read_recipe
 from tests import videos
 
 SHAPE = CropShape(size=64, margin=1.45)
@@ -123,23 +124,107 @@ def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pac
     batches = PairBatches(pack, pack, SHAPE, Mixture(), seed=0, first_step=0)
 
     assert [clip.file for clip in batches.real["ann"]] == ["a.mp4"]
-    assert "dan" not in batches.real
+    assert list(batches.paired) == ["ann"]
+    assert list(batches.unpaired) == ["dan"]
     assert [clip.file for clip in batches.real_sets["set2"]] == ["c.mp4"]
 
 
-def test_training_learns_and_resumes_from_its_checkpoint(pack: Pack, tmp_path: Path) -> None:
-    plan = train.Plan(steps=2, workers=0, size=64, save_every_s=0, validate_every_s=1e9)
-    train.train(pack, pack, pack, None, plan, tmp_path)
-    before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    train.train(pack, pack, pack, None, replace(plan, steps=3), tmp_path)
-    after = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+@pytest.mark.parametrize("way", ["paired", "unpaired", "self_blended", "swapped", "mouth"])
+def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way: str) -> None:
+    none = dict.fromkeys(("paired", "unpaired", "self_blended", "swapped", "mouth"), 0.0)
+    mixture = Mixture(pairs=4, **{**none, way: 1.0})
 
-    assert (before["step"], after["step"]) == (2, 3)
-    assert after["spent_s"] > before["spent_s"] > 0
+    crops, _ = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
+
+    real, fake = crops[::2].int(), crops[1::2].int()
+    assert ((real - fake).abs().amax(dim=(1, 2, 3)) > 3).all()
+
+
+def tiny(**learning: object) -> Recipe:
+    shape = read_recipe(RECIPES / "resnext50-lstm.toml").network
+    given = {"seconds": 1e12, "validate_every_s": 1e9, "save_every_s": 0.0, **learning}
+    return Recipe("tiny", shape, SHAPE, Mixture(pairs=2), Learning(**given))  # type: ignore[arg-type]
+
+
+def test_training_learns(pack: Pack, tmp_path: Path) -> None:
+    train.train(pack, pack, pack, None, tiny(steps=2), tmp_path, workers=0)
+
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert state["step"] == 2
+    assert state["model"]["frame_head.weight"].abs().max() > 0
     assert {"auc", "matched_auc"} <= log[-1].keys()
-    weights = before["model"]["frame_head.weight"], after["model"]["frame_head.weight"]
-    assert not torch.equal(*weights)
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = Detector().backbone.state_dict()
+    train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "whole", workers=0)
+    learn = train._Run.learn
+
+    def interrupted(run: train._Run, x: torch.Tensor, labels: torch.Tensor) -> float:
+        if run.step == 2:
+            raise KeyboardInterrupt
+        return learn(run, x, labels)
+
+    monkeypatch.setattr(train._Run, "learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
+    monkeypatch.undo()
+    train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
+
+    whole, parts = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["averaged"] for name in ("whole", "parts")
+    )
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_tuning_the_norms_leaves_everything_else_alone(pack: Pack, tmp_path: Path) -> None:
+    """CLIP's tower: what is saved is what was tuned, and the rest comes from the base."""
+    recipe = read_recipe(RECIPES / "clip-vit-b16.toml")
+    learning = replace(recipe.learning, seconds=1e12, steps=1, clip_crops=1, validate_every_s=1e9)
+    recipe = replace(recipe, learning=learning, mixture=Mixture(pairs=1))
+    torch.manual_seed(0)
+    backbone = Detector(recipe.network).backbone.state_dict()
+    clips = [(Clip(f"{label}.mp4", label, "set", "ann", ""), [row(label, size=224)]) for label in (0, 1)]
+    packs.write(tmp_path / "val.npz", clips, size=224, margin=1.45, quality=98)
+
+    train.train(pack, pack, packs.read(tmp_path / "val.npz"), backbone, recipe, tmp_path, workers=0)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    model, network, crop = train.load_averaged(tmp_path, backbone, torch.device("cpu"))
+
+    assert sum(value.numel() for value in saved.values()) == 39_936 + 1_537
+    assert (network, crop) == (recipe.network, recipe.crop)
+    assert torch.equal(model.state_dict()["backbone.blocks.3.qkv.weight"], backbone["blocks.3.qkv.weight"])
+
+
+def test_the_recipes_at_hand_can_be_read_and_an_odd_one_says_so(tmp_path: Path) -> None:
+    assert {read_recipe(path).name for path in RECIPES.glob("*.toml")} == {"clip-vit-b16", "resnext50-lstm"}
+    (tmp_path / "odd.toml").write_text('name = "odd"\n[learning]\nspeed = 3\n')
+
+    with pytest.raises(ValueError, match=r"odd\.toml is no recipe"):
+        read_recipe(tmp_path / "odd.toml")
+
+
+def test_h264_costs_detail_and_keeps_the_picture() -> None:
+    picture = videos.resized(videos.portrait(), 96)
+    fine, coarse = (np.abs(h264.recompress(picture, crf).astype(int) - picture).mean() for crf in (18, 40))
+
+    assert 0 < fine < coarse < 20
+
+
+def test_an_export_that_differs_from_what_was_trained_is_refused(pack: Pack, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, crop = Detector().eval(), CropShape(size=96, margin=2.0)
+    export.write_release(tmp_path / "m-1", "m", "1", model, crop, Calibration(1, 0, 1, 0), DECISION)
+
+    assert export.parity(model, tmp_path / "m-1", pack, count=3) < 0.05
+    with torch.no_grad():
+        model.frame_head.bias.add_(1)
+    with pytest.raises(ValueError, match="differs from the trained one"):
+        export.parity(model, tmp_path / "m-1", pack, count=3)
 
 
 def test_the_temporal_head_learns_what_its_features_show(pack: Pack) -> None:

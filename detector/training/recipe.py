@@ -1,0 +1,67 @@
+"""What a training run does, read from one TOML file: network, crop, what batches are made of, how it learns."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from detector.release import CropShape, NetworkShape
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What batches are made of; the shares are weights and need not add up to one."""
+
+    pairs: int = 16  # in a batch
+    paired: float = 0.35  # a fake clip beside a genuine one of its source
+    unpaired: float = 0.1  # a fake clip whose source has no genuine one, beside one of its data set or of any
+    self_blended: float = 0.3
+    swapped: float = 0.1  # another person's face, made here
+    mouth: float = 0.15  # the mouth of another moment, as lip-sync leaves it
+    photographs: float = 0.5  # share of photographs among the genuine pictures that fakes are made from
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the weights are moved; the run ends when its seconds or its steps are spent, counted across resumptions."""
+
+    seconds: float = 3600
+    steps: int | None = None
+    tuned: Literal["all", "norms"] = "all"  # norms: layer norms and head alone
+    kept_patches: int | None = None  # of a transformer's input in a training step; all when not given
+    rate: float = 3e-4
+    head_rate: float = 1e-3
+    weight_decay: float = 0.02
+    average: float = 0.99  # decay of the averaged weights, which are what counts
+    clip_crops: int = 6  # of each validation clip
+    validate_every_s: float = 600
+    save_every_s: float = 180
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind of model."""
+
+    name: str
+    network: NetworkShape
+    crop: CropShape
+    mixture: Mixture
+    learning: Learning
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises OSError when there is no such file and ValueError when it does not say what a recipe must."""
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Recipe(
+            name=values["name"],
+            network=NetworkShape(**values["network"]),
+            crop=CropShape(**values["crop"]),
+            mixture=Mixture(**values.get("mixture", {})),
+            learning=Learning(**values.get("learning", {})),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no recipe ({error}); compare it with those in {RECIPES}.") from error
