@@ -55,15 +55,22 @@ def _clip_tower(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415 -- slow import
+
     from detector.training import packs, train  # noqa: PLC0415 -- slow import
     from detector.training.recipe import read_recipe  # noqa: PLC0415 -- slow import
+    from detector.training.teacher import Teacher  # noqa: PLC0415 -- slow import
 
     recipe = read_recipe(options.recipe)
     changed = {key: getattr(options, key) for key in ("seconds", "seed") if getattr(options, key) is not None}
     recipe = replace(recipe, learning=replace(recipe.learning, **changed))
     videos, photographs, validation = map(packs.read, (options.videos, options.photographs, options.validation))
     backbone = _backbone(options.initial)
-    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers)
+    teacher = None
+    if options.teacher is not None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        teacher = Teacher(load_release(options.teacher), device)
+    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher)
 
 
 def _temporal(options: argparse.Namespace) -> None:
@@ -170,8 +177,11 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--photographs", type=Path, required=True, help="pack of photographs, all genuine")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
+    step.add_argument("--teacher", type=Path, help="a model folder whose answers are learnt beside the labels")
     step.add_argument("--seconds", type=float, help="in all, earlier parts of the run included (default: the recipe's)")
-    step.add_argument("--workers", type=int, default=1, choices=(0, 1), help="processes that make batches (default: 1)")
+    step.add_argument(
+        "--workers", type=int, default=1, help="processes that make batches; 16 beside a GPU (default: 1)"
+    )
     step.add_argument("--seed", type=int, help="(default: the recipe's)")
     step.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt and log.jsonl")
     step.set_defaults(run=_train)

@@ -47,10 +47,12 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
                 self.real_sets[clip.dataset].append(clip)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        step = self.first_step
+        """Of several workers each makes every n-th batch; the loader asks them in turn, so the order stays."""
+        worker = torch.utils.data.get_worker_info()
+        step, stride = (self.first_step, 1) if worker is None else (self.first_step + worker.id, worker.num_workers)
         while True:
             yield self.batch(np.random.default_rng([self.seed, step]))
-            step += 1
+            step += stride
 
     def batch(self, random: Generator) -> tuple[Tensor, Tensor]:
         ways = {
@@ -146,9 +148,7 @@ def normalised(x: Tensor) -> Tensor:
 
 
 def loader(batches: PairBatches, workers: int) -> Any:
-    """A loader that prepares batches in ``workers`` processes (0: in this one)."""
-    if workers > 1:
-        raise ValueError("One worker at most: batches are numbered within one process.")
+    """A loader that prepares batches in ``workers`` processes (0: in this one); their number changes no batch."""
     return torch.utils.data.DataLoader(
         batches, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
     )

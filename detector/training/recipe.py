@@ -34,6 +34,7 @@ class Learning:
     rate: float = 3e-4
     head_rate: float = 1e-3
     weight_decay: float = 0.02
+    taught: float = 0.6  # share of the teacher's answer in what is learnt, where there is a teacher
     average: float = 0.99  # decay of the averaged weights, which are what counts
     clip_crops: int = 6  # of each validation clip
     validate_every_s: float = 600

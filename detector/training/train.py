@@ -20,6 +20,7 @@ from detector.release import CropShape, NetworkShape
 from detector.training.packs import Pack
 from detector.training.pairs import PairBatches, loader, normalised
 from detector.training.recipe import Recipe
+from detector.training.teacher import Teacher, resized
 from detector.vit import PATCH, SIZE
 
 
@@ -31,22 +32,31 @@ def train(
     recipe: Recipe,
     folder: Path,
     workers: int = 1,
+    teacher: Teacher | None = None,
 ) -> None:
     """Train until the recipe's time is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
 
-    ``backbone`` is the state dict to start from, frozen parts included. The result is ``averaged`` in checkpoint.pt.
+    ``backbone`` is the state dict to start from, frozen parts included. A ``teacher`` says of every crop how likely it
+    thinks it a fake, and the recipe says how much that counts beside the label; it must cut faces with the same margin.
+    The result is ``averaged`` in checkpoint.pt.
     """
+    if teacher is not None and teacher.crop.margin != recipe.crop.margin:
+        raise ValueError("The teacher cuts faces with another margin than the recipe; give both the same.")
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learning = recipe.learning
     run = _Run(recipe, backbone, folder, device)
     run.resume()
-    batches = PairBatches(videos, photographs, recipe.crop, recipe.mixture, learning.seed, run.step)
+    shape = recipe.crop if teacher is None else teacher.crop
+    batches = PairBatches(videos, photographs, shape, recipe.mixture, learning.seed, run.step)
     losses: list[float] = []
     for x, labels in loader(batches, workers):
         if not run.spend():
             break
-        losses.append(run.learn(x.to(device), labels.to(device)))
+        crops, wanted = x.to(device), labels.to(device) * 0.96 + 0.02
+        if teacher is not None:
+            wanted = torch.lerp(wanted, teacher.fake(crops), learning.taught)
+        losses.append(run.learn(resized(crops, recipe.crop.size), wanted))
         if run.step % 20 == 0:
             run.log({"loss": float(np.mean(losses[-20:]))})
         if run.due("validate", learning.validate_every_s):
@@ -167,15 +177,18 @@ class _Run:
             group["lr"] = group["peak"] * shape
         return share < 1
 
-    def learn(self, x: torch.Tensor, labels: torch.Tensor) -> float:
-        """One step on uint8 crops; returns the loss. What is random in it depends on the seed and the step alone."""
+    def learn(self, x: torch.Tensor, wanted: torch.Tensor) -> float:
+        """One step on uint8 crops and the wanted probabilities of fake; returns the loss.
+
+        What is random in it depends on the seed and the step alone.
+        """
         torch.manual_seed(self.learning.seed + 1_000_003 * self.step)
         self.model.train()
         images = normalised(x).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             features = self.model.features(images, self._kept())
         logits, _ = self.model.frame_maps(functional.dropout2d(features.float(), 0.2))
-        loss = functional.binary_cross_entropy_with_logits(logits, labels * 0.96 + 0.02)
+        loss = functional.binary_cross_entropy_with_logits(logits, wanted)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_((one for one in self.model.parameters() if one.requires_grad), 5.0)
@@ -201,6 +214,13 @@ class _Run:
         for kept, seen in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
             kept.copy_(seen)
 
+    def _left_s(self) -> float:
+        """Seconds until the run's end at the pace so far."""
+        left = self.learning.seconds - self.spent_s
+        if self.learning.steps is not None and self.step:
+            left = min(left, (self.learning.steps - self.step) * self.spent_s / self.step)
+        return max(0.0, left)
+
     def due(self, what: str, every_s: float) -> bool:
         if time.monotonic() - self.last[what] < every_s:
             return False
@@ -213,6 +233,7 @@ class _Run:
             "step": self.step,
             "spent_s": round(self.spent_s),
             "pictures_per_s": round(pictures / max(1.0, self.spent_s), 1),
+            "left_s": round(self._left_s()),
         }
         text = json.dumps({**line, **values})
         print(text, flush=True)

@@ -17,8 +17,9 @@ from detector.training.__main__ import main
 from detector.training.degrade import Chain
 from detector.training.export import write_release
 from detector.training.packs import Clip, CropRow, Pack
-from detector.training.pairs import PairBatches
+from detector.training.pairs import PairBatches, loader
 from detector.training.recipe import RECIPES, Learning, Mixture, Recipe, read_recipe
+from detector.training.teacher import Teacher, load_detector
 from tests import videos
 
 SHAPE = CropShape(size=64, margin=1.45)
@@ -120,6 +121,14 @@ def test_batches_are_pairs_and_depend_on_seed_and_step_alone(pack: Pack) -> None
     assert torch.equal(crops, resumed)
 
 
+def test_any_number_of_workers_gives_the_same_batches(pack: Pack) -> None:
+    batches = PairBatches(pack, pack, SHAPE, Mixture(pairs=1), seed=3, first_step=4)
+
+    alone, shared = ([x for (x, _), _ in zip(loader(batches, workers), range(4), strict=False)] for workers in (0, 2))
+
+    assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))
+
+
 def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pack) -> None:
     batches = PairBatches(pack, pack, SHAPE, Mixture(), seed=0, first_step=0)
 
@@ -198,6 +207,48 @@ def test_tuning_the_norms_leaves_everything_else_alone(pack: Pack, tmp_path: Pat
     assert sum(value.numel() for value in saved.values()) == 39_936 + 1_537
     assert (network, crop) == (recipe.network, recipe.crop)
     assert torch.equal(model.state_dict()["backbone.blocks.3.qkv.weight"], backbone["blocks.3.qkv.weight"])
+
+
+def released(folder: Path, bias: float) -> Path:
+    """A model that holds everything for fake, or for genuine."""
+    torch.manual_seed(0)
+    model = Detector()
+    with torch.no_grad():
+        model.frame_head.weight.zero_()
+        model.frame_head.bias.fill_(bias)
+    write_release(folder, "teacher", "1", model, CropShape(size=96, margin=1.45), Calibration(1, 0, 1, 0), DECISION)
+    return folder
+
+
+def test_a_teacher_is_heard_beside_the_labels(pack: Pack, tmp_path: Path) -> None:
+    backbone = Detector().backbone.state_dict()
+    biases = {}
+    for bias in (-9.0, 9.0):
+        teacher = Teacher(load_release(released(tmp_path / f"teacher{bias}", bias)), torch.device("cpu"))
+        out = tmp_path / f"run{bias}"
+        train.train(pack, pack, pack, backbone, tiny(steps=2, taught=1.0), out, workers=0, teacher=teacher)
+        biases[bias] = float(torch.load(out / "checkpoint.pt", weights_only=True)["model"]["frame_head.bias"])
+
+    assert biases[-9.0] < 0 < biases[9.0]
+
+
+def test_a_teacher_with_another_margin_is_refused(pack: Pack, tmp_path: Path) -> None:
+    teacher = Teacher(load_release(released(tmp_path / "teacher", 0.0)), torch.device("cpu"))
+    recipe = replace(tiny(steps=1), crop=CropShape(size=64, margin=1.2))
+
+    with pytest.raises(ValueError, match="another margin"):
+        train.train(pack, pack, pack, None, recipe, tmp_path / "run", teacher=teacher)
+
+
+def test_a_release_read_into_torch_answers_as_it_does_when_served(pack: Pack, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write_release(
+        tmp_path / "m-1", "m", "1", Detector(), CropShape(size=96, margin=2.0), Calibration(1, 0, 1, 0), DECISION
+    )
+
+    model = load_detector(load_release(tmp_path / "m-1"))
+
+    assert export.parity(model, tmp_path / "m-1", pack, count=3) < 0.01
 
 
 def test_the_recipes_at_hand_can_be_read_and_an_odd_one_says_so(tmp_path: Path) -> None:
