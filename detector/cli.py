@@ -109,16 +109,25 @@ def _probe(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from detector import evaluate  # noqa: PLC0415 -- slow import
+    from detector import evaluate, evaluate_text  # noqa: PLC0415 -- slow import
+    from detector.evaluate_kinds import read_kinds  # noqa: PLC0415 -- slow import
     from detector.evaluate_rows import ManifestError  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
 
     if options.jobs < 1:
         raise _Refused(f"The number of jobs must be at least 1, not {options.jobs}.")
     settings = _settings(options, _limits(options))
-    order = evaluate.Order(options.manifest, options.split, _release(options.model), settings, options.jobs)
     with Progress() as bar:
         try:
+            order = evaluate.Order(
+                options.manifest,
+                options.split,
+                _release(options.model),
+                settings,
+                options.jobs,
+                read_kinds(options.kinds) if options.kinds else None,
+                options.metadata_baseline,
+            )
             evaluation = evaluate.evaluate(
                 order,
                 options.out,
@@ -126,7 +135,10 @@ def _evaluate(options: argparse.Namespace) -> int:
             )
         except ManifestError as refusal:
             raise _Refused(str(refusal)) from refusal
-    _print_json(evaluation)
+    if options.text:
+        print(evaluate_text.of(evaluation), flush=True)
+    else:
+        _print_json(evaluation)
     return OK
 
 
@@ -210,6 +222,17 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="gets a CSV of every video, the JSON and two plots; resumes there"
     )
     command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    command.add_argument(
+        "--kinds", type=Path, metavar="CSV", help="dataset, source, kind: what footage clips are, such as webcam"
+    )
+    command.add_argument(
+        "--metadata-baseline",
+        nargs="?",
+        const="train",
+        metavar="SPLIT",
+        help="also rank the videos by size, codec, length and the like, learnt on SPLIT (default: train)",
+    )
+    command.add_argument("--text", action="store_true", help="print a summary in words instead of JSON")
     _add_depth(command)
     _add_limits(command)
     command.set_defaults(run=_evaluate)

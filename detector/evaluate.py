@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from detector import evaluate_figures, evaluate_runs
-from detector.evaluate_rows import Clip, Conditions, Result, ResultsFile, read_manifest
+from detector import evaluate_figures, evaluate_runs, metadata_baseline
+from detector.evaluate_kinds import Kinds, with_kinds
+from detector.evaluate_rows import Clip, Conditions, ManifestError, Result, ResultsFile, read_manifest
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
 from detector.release import CONFIG, Release, sha256_of
@@ -31,6 +32,8 @@ class Order:
     release: Release
     settings: Settings
     jobs: int
+    kinds: Kinds | None = None  # of footage, for clips of which the manifest does not say it
+    baseline_from: str | None = None  # split to train the metadata baseline on; none without
 
 
 def evaluate(
@@ -46,8 +49,9 @@ def evaluate(
     rows of anything else are replaced. ``on_progress`` hears how many clips of how many are done. Raises ManifestError,
     and DetectorError when the model cannot be used; a clip that cannot be analysed is a failure in the figures.
     """
-    clips = read_manifest(order.manifest, order.split)
+    clips = with_kinds(read_manifest(order.manifest, order.split), order.kinds or {})
     order.release.verify()
+    baseline = _baseline(order, clips)
     conditions = Conditions(order.release.sha256, sha256_of(order.release.folder / CONFIG), order.settings.frames)
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -65,11 +69,22 @@ def evaluate(
                 file.append(result)
             say(len(found), len(clips))
     results = [found[clip.file] for clip in clips]
-    evaluation = {**_heading(order, conditions, results), **evaluate_figures.measure(results)}
+    evaluation = {**_heading(order, conditions, results), **evaluate_figures.measure(results), **baseline}
     if out_dir and file:
         file.write(results)
         _keep(evaluation, results, order, out_dir)
     return evaluation
+
+
+def _baseline(order: Order, clips: Sequence[Clip]) -> dict[str, Any]:
+    """The metadata baseline on the same clips, before the long part begins, so that a refusal comes at once."""
+    if order.baseline_from is None:
+        return {}
+    if order.baseline_from == order.split or order.split is None:
+        raise ManifestError(
+            f"The metadata baseline learns from the split {order.baseline_from}; give another one to be evaluated."
+        )
+    return {"metadata_baseline": metadata_baseline.measure(read_manifest(order.manifest, order.baseline_from), clips)}
 
 
 def _heading(order: Order, conditions: Conditions, results: Sequence[Result]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from detector import metrics
+from detector import intervals, metrics, quality
 from detector.evaluate_rows import LABELS, Result
 from detector.report import Verdict
 
 ROUNDS, SEED = 2000, 0
 FAILED = "FAILED"
+FALSE_ALARMS = (0.01, 0.05)  # shares of the genuine clips at which the recall is told
+NO_KIND = "not stated"
 DEFINITIONS = {
     "judged": "Clips that got a probability; only these have part in AUC, equal error rate and calibration error.",
     "left_out": "Clips without a probability: no face found, too little to judge, or the analysis failed.",
@@ -21,8 +23,15 @@ DEFINITIONS = {
     "calibration_error": "Expected calibration error of the probability of fake, ten bins of equal width.",
     "verdicts": "Share of each answer among all clips of the true label, failures included.",
     "matched_auc": "Mean of the AUCs inside the data sets with at least two judged clips of each label.",
+    "recall": "Share of the fakes found at the lowest threshold with at most so many genuine clips above it (allowed).",
+    "matched_recall": "The same over the clips of the matched data sets alone, with one threshold for all; null where "
+    "they hold too few genuine clips for even one false alarm.",
     "methods": "The fakes of one method against all genuine clips.",
+    "kinds": "Genuine clips by the kind of footage: the share of each answer.",
+    "bands": "Clips by how well they show the face: small (median width below small_below_px), else blurred (median "
+    "sharpness below blurred_below), else clear.",
     "error_rates": "Of the FAKE and REAL verdicts given, how many were wrong.",
+    "quality_bands": "error_rates by band; bands with fewer than ``least`` such verdicts are put together.",
 }
 
 Figures = dict[str, Any]
@@ -42,7 +51,11 @@ def measure(results: Sequence[Result]) -> Figures:
     return {
         "overall": part(results),
         **_matched(results),
+        "recall": [_recall(results, share) for share in FALSE_ALARMS],
         "error_rates": _error_rates(results),
+        "quality_bands": _quality_bands(results),
+        "bands": _bands(results),
+        "kinds": _kinds(genuine),
         "datasets": {name: part(members) for name, members in by_set.items()},
         "methods": {name: _method(members, genuine) for name, members in by_method.items()},
         "definitions": DEFINITIONS,
@@ -78,7 +91,7 @@ def _ranking(results: Sequence[Result]) -> Figures:
     if len(set(labels)) < 2:
         return {"auc": None, "auc_interval": None}
     sources = [result.clip.source for result in members]
-    interval = metrics.auc_interval(labels, scores, sources, SEED, ROUNDS)
+    interval = intervals.auc_interval(labels, scores, sources, SEED, ROUNDS)
     return {"auc": _rounded(metrics.auc(labels, scores)), "auc_interval": _bounds(interval)}
 
 
@@ -93,9 +106,67 @@ def _matched(results: Sequence[Result]) -> Figures:
     return {
         "matched_auc": _rounded(metrics.matched_auc(labels, scores, names)),
         "matched_auc_interval": _bounds(
-            metrics.matched_auc_interval(labels, scores, names, sources, SEED, ROUNDS),
+            intervals.matched_auc_interval(labels, scores, names, sources, SEED, ROUNDS),
         ),
         "matched_datasets": {name: _rounded(metrics.auc(truth[at], values[at])) for name, at in sets.items()},
+    }
+
+
+def _recall(results: Sequence[Result], share: float) -> Figures:
+    labels, _, members = judged(results)
+    sets = metrics.matched_sets(labels, [result.clip.dataset for result in members]) if labels else {}
+    matched = [members[index] for at in sets.values() for index in at]
+    genuine = [sum(not one.clip.label for one in those) for those in (members, matched)]
+    value, interval = _recall_of(members, share)
+    matched_value, matched_interval = _recall_of(matched, share) if genuine[1] * share >= 1 else (None, None)
+    return {
+        "false_alarms": share,
+        "genuine": genuine[0],
+        "allowed": int(genuine[0] * share + 1e-9),
+        "recall": value,
+        "interval": interval,
+        "matched_genuine": genuine[1],
+        "matched_recall": matched_value,
+        "matched_interval": matched_interval,
+    }
+
+
+def _recall_of(results: Sequence[Result], share: float) -> tuple[float | None, list[float] | None]:
+    labels, scores, members = judged(results)
+    if len(set(labels)) < 2:
+        return None, None
+    sources = [result.clip.source for result in members]
+    interval = intervals.recall_interval(labels, scores, sources, share, SEED, ROUNDS)
+    return _rounded(metrics.recall_at(labels, scores, share)), _bounds(interval)
+
+
+def _quality_bands(results: Sequence[Result]) -> Figures:
+    return quality.rates(
+        [
+            (result.verdict, (result.verdict is Verdict.FAKE) != bool(result.clip.label), result.quality)
+            for result in results
+            if result.verdict in (Verdict.FAKE, Verdict.REAL) and result.quality is not None
+        ]
+    )
+
+
+def _bands(results: Sequence[Result]) -> Figures:
+    shown = {band: [one for one in results if one.quality and one.quality.band() is band] for band in quality.Band}
+    return {str(band): part(members) for band, members in shown.items()}
+
+
+def _kinds(genuine: Sequence[Result]) -> Figures:
+    kinds = sorted({result.clip.kind for result in genuine if result.clip.kind})
+    members = {kind: [result for result in genuine if result.clip.kind == kind] for kind in [*kinds, ""]}
+    return {
+        kind or NO_KIND: {
+            "n": len(those),
+            "sources": len({result.clip.source for result in those}),
+            "judged": len(judged(those)[0]),
+            "verdicts": _shares(those),
+        }
+        for kind, those in members.items()
+        if those
     }
 
 
@@ -133,7 +204,7 @@ def _shares(results: Sequence[Result]) -> dict[str, float | None]:
     return {name: _rounded(answers[name] / len(results)) if results else None for name in names}
 
 
-def _bounds(interval: metrics.Interval | None) -> list[float] | None:
+def _bounds(interval: intervals.Interval | None) -> list[float] | None:
     return None if interval is None else [_rounded(bound) for bound in interval]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.quality import Quality
 from detector.report import Verdict
 
 LABELS = {"real": 0, "fake": 1}
@@ -27,6 +28,8 @@ class Clip:
     dataset: str
     method: str  # how it was faked; "none" when it was not
     source: str  # the person or original behind it; clips of one source are no independent evidence
+    kind: str = ""  # of footage, such as webcam or studio; empty when not stated
+    face_px: float | None = None  # width of the face, where the manifest says it
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Result:
     people: int
     seconds: float
     failure: str  # the error's code; empty when there was none
+    quality: Quality | None = None  # of the face behind the answer; None without a face
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,18 @@ class Conditions:
 
 COLUMNS = (
     *("file", "split", "label", "dataset", "method", "source"),
-    *("verdict", "probability_fake", "reasons", "frames_analyzed", "people", "seconds", "failure"),
+    *("verdict", "probability_fake", "reasons", "frames_analyzed", "people", "face_px", "sharpness"),
+    *("seconds", "failure"),
     *("model_sha256", "config_sha256", "frames"),
 )
 
 
 def read_manifest(path: Path, split: str | None = None) -> list[Clip]:
-    """The clips of a CSV with the columns file and label (real or fake), and split, dataset, method and source if any.
+    """The clips of a CSV with the columns file and label (real or fake).
 
-    Only rows of ``split`` when one is given. Without a source a clip stands for itself. Raises ManifestError, or
-    OSError when the file cannot be read.
+    The columns split, dataset, method, source, kind and face_px are read where there are any. Only rows of ``split``
+    when one is given. Without a source a clip stands for itself. Raises ManifestError, or OSError when the file cannot
+    be read.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -95,7 +101,18 @@ def _clip(manifest: Path, line: int, row: dict[str, str | None]) -> Clip:
         dataset=values.get("dataset", "unnamed"),
         method=values.get("method", "unnamed" if LABELS[label] else "none"),
         source=values.get("source", file),
+        kind=values.get("kind", ""),
+        face_px=_number(values.get("face_px", "")),
     )
+
+
+def _number(text: str) -> float | None:
+    """A size that is stated; None for anything else, since it is only a help."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
 
 
 class ResultsFile:
@@ -139,13 +156,15 @@ class ResultsFile:
         )
 
     def _cells(self, result: Result) -> tuple[str | int, ...]:
-        clip, probability = result.clip, result.probability_fake
+        clip, probability, quality = result.clip, result.probability_fake, result.quality
         return (
             *(clip.file, clip.split, LABEL_WORDS[clip.label], clip.dataset, clip.method, clip.source),
             result.verdict or "",
             "" if probability is None else repr(probability),
             " ".join(result.reasons),
-            *(result.frames_analyzed, result.people, f"{result.seconds:.3f}", result.failure),
+            *(result.frames_analyzed, result.people),
+            *(("", "") if quality is None else (repr(quality.face_px), repr(quality.sharpness))),
+            *(f"{result.seconds:.3f}", result.failure),
             *(self.conditions.model_sha256, self.conditions.config_sha256, self.conditions.frames),
         )
 
@@ -165,6 +184,7 @@ def _result(clip: Clip, row: dict[str, str]) -> Result | None:
             people=int(row["people"]),
             seconds=float(row["seconds"]),
             failure=row["failure"],
+            quality=Quality(float(row["face_px"]), float(row["sharpness"])) if row["face_px"] else None,
         )
     except (KeyError, ValueError):
         return None

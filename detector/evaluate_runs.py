@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector import quality
 from detector.errors import DetectorError, ErrorCode
 from detector.evaluate_rows import Clip, Result
 from detector.inference import Network, load_network
@@ -72,6 +73,7 @@ def examine(clip: Clip, network: Network, settings: Settings) -> Result:
         people=len(report.tracks),
         seconds=time.perf_counter() - started,
         failure="",
+        quality=quality.of_report(report),
     )
 
 

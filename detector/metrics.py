@@ -1,6 +1,6 @@
 """What is measured of scores: ranking, errors, calibration. Label 1 means fake; every score rises towards fake."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,14 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 LEAST_PER_LABEL = 2  # clips of each label that a data set needs to count in the matched AUC
-CONFIDENCE = 0.95
-
-
-class Interval(NamedTuple):
-    """The bounds of a 95 % bootstrap interval."""
-
-    low: float
-    high: float
 
 
 class Roc(NamedTuple):
@@ -43,29 +35,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
     labels: (N,) of 0 and 1; scores: (N,). Raises ValueError unless both labels occur.
     """
-    return _auc(*_checked(labels, scores))
-
-
-def auc_interval(
-    labels: ArrayLike, scores: ArrayLike, groups: Sequence[str], seed: int = 0, rounds: int = 2000
-) -> Interval | None:
-    """95 % percentile bootstrap interval of the AUC over ``groups``, such as the people or originals behind the clips.
-
-    Whole groups are drawn with replacement, since clips of one source are no independent evidence (Davison and
-    Hinkley, 1997, section 3.8). Draws that lack a label are left out. None where that leaves nothing to say: fewer
-    than two groups, or most draws with one label only. Raises ValueError as ``auc`` does.
-    """
-    truth, values = _checked(labels, scores)
-    draws = _Draws(groups, len(truth))
-    if draws.count < 2:
-        return None
-    random = np.random.default_rng(seed)
-
-    def measure() -> float | None:
-        drawn = draws.draw(random)
-        return _auc(truth[drawn], values[drawn]) if _has_both(truth[drawn]) else None
-
-    return _interval(measure, rounds)
+    return _auc(*checked(labels, scores))
 
 
 def matched_sets(labels: ArrayLike, datasets: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -84,56 +54,16 @@ def matched_auc(labels: ArrayLike, scores: ArrayLike, datasets: Sequence[str]) -
 
     A data set counts when it has at least two clips of each label. Raises ValueError when none has.
     """
-    truth, values = _checked(labels, scores)
+    truth, values = checked(labels, scores)
     sets = matched_sets(truth, datasets)
     if not sets:
         raise ValueError("No data set holds both labels.")
     return float(np.mean([_auc(truth[members], values[members]) for members in sets.values()]))
 
 
-def matched_auc_interval(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    datasets: Sequence[str],
-    groups: Sequence[str],
-    seed: int = 0,
-    rounds: int = 2000,
-) -> Interval | None:
-    """95 % percentile bootstrap interval of ``matched_auc``; groups are drawn anew inside each data set.
-
-    A data set that a draw leaves with one label is drawn again, up to twenty times. None where a set has fewer than two
-    groups or hardly ever holds both labels. Raises ValueError when no data set holds both.
-    """
-    truth, values = _checked(labels, scores)
-    sets = matched_sets(truth, datasets)
-    if not sets:
-        raise ValueError("No data set holds both labels.")
-    parts = []
-    for members in sets.values():
-        draws = _Draws([groups[index] for index in members], len(members))
-        if draws.count < 2:
-            return None
-        parts.append((truth[members], values[members], draws))
-    random = np.random.default_rng(seed)
-
-    def measure() -> float | None:
-        found = []
-        for part_truth, part_values, draws in parts:
-            for _ in range(20):
-                drawn = draws.draw(random)
-                if _has_both(part_truth[drawn]):
-                    found.append(_auc(part_truth[drawn], part_values[drawn]))
-                    break
-            else:
-                return None
-        return float(np.mean(found))
-
-    return _interval(measure, rounds)
-
-
 def roc(labels: ArrayLike, scores: ArrayLike) -> Roc:
     """The ROC curve; "fake" is said from the threshold upwards. Raises ValueError unless both labels occur."""
-    truth, values = _checked(labels, scores)
+    truth, values = checked(labels, scores)
     order = np.argsort(-values, kind="stable")
     truth, values = truth[order], values[order]
     last_of_ties = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
@@ -144,6 +74,16 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Roc:
         np.append(0.0, hits / hits[-1]),
         np.append(np.inf, values[last_of_ties]),
     )
+
+
+def recall_at(labels: ArrayLike, scores: ArrayLike, false_alarms: float) -> float:
+    """The share of fake clips found at the lowest threshold with at most ``false_alarms`` (0 to 1) of genuine ones.
+
+    The threshold lies on a score that occurs: nothing is interpolated, so with fewer than 1 / ``false_alarms`` genuine
+    clips not a single false alarm is allowed. Raises ValueError unless both labels occur.
+    """
+    curve = roc(labels, scores)
+    return float(curve.hits[curve.false_alarms <= false_alarms + 1e-12].max())
 
 
 def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -196,29 +136,6 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
     return float((counts * gaps).sum() / counts.sum())
 
 
-class _Draws:
-    """Draws whole groups with replacement."""
-
-    def __init__(self, groups: Sequence[str], count: int) -> None:
-        if len(groups) != count:
-            raise ValueError("Every clip needs a group.")
-        names = np.asarray(groups, object)
-        self._members = [np.flatnonzero(names == name) for name in sorted(set(groups))]
-        self.count = len(self._members)
-
-    def draw(self, random: np.random.Generator) -> NDArray[np.int64]:
-        chosen = random.integers(self.count, size=self.count)
-        return np.concatenate([self._members[index] for index in chosen])
-
-
-def _interval(measure: Callable[[], float | None], rounds: int) -> Interval | None:
-    found = [value for value in (measure() for _ in range(rounds)) if value is not None]
-    if 2 * len(found) < rounds or not found:
-        return None
-    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(low), float(high))
-
-
 def _auc(truth: NDArray[np.int64], values: NDArray[np.float64]) -> float:
     positive = int(truth.sum())
     negative = len(truth) - positive
@@ -226,7 +143,8 @@ def _auc(truth: NDArray[np.int64], values: NDArray[np.float64]) -> float:
     return float((ranks[truth == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
-def _has_both(truth: NDArray[np.int64]) -> bool:
+def has_both(truth: NDArray[np.int64]) -> bool:
+    """Whether labels (N,) hold 0 and 1."""
     return 0 < int(truth.sum()) < len(truth)
 
 
@@ -241,8 +159,9 @@ def _arrays(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], ND
     return truth, values
 
 
-def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and scores as arrays (N,); ValueError when they cannot be ranked."""
     truth, values = _arrays(labels, scores)
-    if not _has_both(truth):
+    if not has_both(truth):
         raise ValueError("Both labels, 0 and 1, must occur.")
     return truth, values

@@ -1,6 +1,7 @@
 """Evaluation: the manifest read, every figure counted by hand, interrupted runs resumed, crashes held to one clip."""
 
 import csv
+import dataclasses
 import json
 import os
 from collections.abc import Generator, Sequence
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from detector import cli, evaluate, evaluate_runs, metrics
+from detector import cli, evaluate, evaluate_figures, evaluate_runs, evaluate_text, metrics
 from detector.errors import DetectorError, ErrorCode
 from detector.evaluate_rows import COLUMNS, LABELS, Clip, ManifestError, Result, read_manifest
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
+from detector.quality import Quality
 from detector.release import Release, default_release
 from detector.report import Verdict
 from tests import videos
@@ -49,7 +51,8 @@ class Runner:
             if number == self._stop_after:
                 raise KeyboardInterrupt
             *_, verdict, probability, failure = told[clip.file]
-            yield Result(clip, verdict, probability, ("score_between_thresholds",), 12, 1, 1.5, failure)
+            shown = None if probability is None else Quality(100.0 + 50 * clip.label, 1 / 3 + 100 * probability)
+            yield Result(clip, verdict, probability, ("score_between_thresholds",), 12, 1, 1.5, failure, shown)
 
 
 def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
@@ -138,6 +141,80 @@ def test_matched_auc_takes_sets_with_two_judged_clips_of_each_label(evaluation: 
     assert evaluation["matched_datasets"] == {"a": 0.75}  # b has one judged clip of each label, c no genuine one
     assert evaluation["matched_auc"] == 0.75
     assert evaluation["matched_auc_interval"] is not None
+
+
+def test_recall_is_told_at_one_and_five_percent_false_alarms(evaluation: dict[str, Any]) -> None:
+    # Genuine .05, .95, .45 against fake .97, .55, .08, .92: beyond the highest genuine clip lies one fake of four.
+    one, five = evaluation["recall"]
+
+    assert (one["false_alarms"], one["allowed"], one["genuine"], one["recall"]) == (0.01, 0, 3, 0.25)
+    assert (five["false_alarms"], five["allowed"], five["recall"]) == (0.05, 0, 0.25)
+    low, high = one["interval"]
+    assert 0 <= low <= 0.25 <= high <= 1
+    assert (five["matched_genuine"], five["matched_recall"], five["matched_interval"]) == (2, None, None)
+
+
+def test_matched_recall_needs_genuine_clips_enough_for_a_false_alarm() -> None:
+    clips = [Clip(f"{i}", Path(f"{i}"), int(i >= 20), "val", "a", "", f"{i}") for i in range(24)]
+    scores = [i / 100 for i in range(20)] + [0.05, 0.185, 0.5, 0.6]
+    alone = Clip("x", Path("x"), 0, "val", "only genuine", "", "x")
+    results = [Result(clip, None, score, (), 1, 1, 1, "") for clip, score in zip(clips, scores, strict=True)]
+
+    one, five = evaluate_figures.measure([*results, Result(alone, None, 0.99, (), 1, 1, 1, "")])["recall"]
+
+    assert (one["recall"], one["matched_recall"]) == (0.0, None)
+    assert (five["allowed"], five["genuine"], five["recall"]) == (1, 21, 0.5)  # the one allowed is the highest
+    assert (five["matched_genuine"], five["matched_recall"]) == (20, 0.75)
+
+
+def test_clips_are_told_apart_by_the_quality_of_their_pictures(evaluation: dict[str, Any]) -> None:
+    bands = evaluation["bands"]
+
+    # Genuine faces are 100 px wide here, fake ones 150; sharpness is a third and a hundred times the probability.
+    assert {name: (one["real"], one["fake"]) for name, one in bands.items()} == {
+        "small": (3, 0),
+        "blurred": (0, 2),
+        "clear": (0, 2),
+    }
+    assert evaluation["quality_bands"]["rates"]["FAKE"] == [
+        {"bands": ["small", "blurred", "clear"], "n": 3, "wrong": 1}
+    ]
+
+
+def test_the_text_says_what_counts_first(evaluation: dict[str, Any]) -> None:
+    text = evaluate_text.of({**evaluation, "metadata_baseline": {**evaluation["overall"], **evaluation}})
+
+    lines = text.splitlines()
+    assert "10 videos (4 genuine, 6 fake) of 5 sources" in lines[0]
+    assert "3 were not judged" in lines[0]
+    assert lines[2].split() == ["matched", "AUC", "overall", "AUC"]
+    assert lines[3].split()[:3] == ["this", "model", "0.750"]
+    assert lines[4].startswith("metadata alone, no face seen  0.750 [")
+    assert "recall at 1% false alarms (0 of 3 genuine clips): 0.250 [" in text
+    assert "FAKE was said 3 times, wrongly 1 times" in text
+
+
+def test_the_metadata_baseline_stands_beside_the_model_and_learns_elsewhere(release: Release, tmp_path: Path) -> None:
+    rows = [["file", "split", "label", "face_px", "source"]]
+    for number in range(8):
+        label, side = (("real", 160), ("fake", 320))[number % 2]
+        name = videos.no_face_clip(tmp_path / f"{number}.mp4", 0.2, (side, side)).name
+        rows.append([name, ("train", "val")[number // 4], label, "90", str(number)])
+    manifest = _write(tmp_path / "videos.csv", rows)
+    order = _order(manifest, release)
+
+    def run(clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
+        yield from (Result(clip, Verdict.NO_FACE, None, (), 12, 0, 0.1, "") for clip in clips)
+
+    found = evaluate.evaluate(dataclasses.replace(order, baseline_from="train"), run=run)
+
+    baseline = found["metadata_baseline"]
+    assert (baseline["train"], baseline["judged"], baseline["auc"], baseline["matched_auc"]) == (4, 4, 1.0, 1.0)
+    assert "metadata_baseline" not in evaluate.evaluate(order, run=run)
+    with pytest.raises(ManifestError, match="learns from the split val"):
+        evaluate.evaluate(dataclasses.replace(order, baseline_from="val"), run=run)
+    with pytest.raises(ManifestError, match="no video in the split test"):
+        evaluate.evaluate(dataclasses.replace(order, baseline_from="test"), run=run)
 
 
 def test_the_evaluation_says_of_what_it_is(evaluation: dict[str, Any], release: Release, out: Path) -> None:
@@ -266,6 +343,25 @@ def plan(release: Release) -> Plan:
     return Plan(release.folder, Settings(frames=10), jobs=1)
 
 
+def test_the_command_prints_words_when_asked_to(
+    manifest: Path,
+    release: Release,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluate_runs, "_examine_here", _work)
+    kinds = _write(tmp_path / "kinds.csv", [["dataset", "source", "kind"], ["a", "", "webcam"]])
+    options = ["--text", "--kinds", str(kinds), "--frames", "10", "--model", str(release.folder)]
+
+    code = cli.main(["evaluate", str(manifest), "--split", "test", *options])
+
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{release.name} {release.version} on 1 videos")
+    assert "webcam" in out
+
+
 def test_a_clip_that_kills_its_process_is_the_only_one_to_fail(plan: Plan) -> None:
     names = ["1.mp4", "bad.mp4", "2.mp4", "3.mp4"]
 
@@ -301,6 +397,11 @@ def test_clips_are_really_analysed_in_a_child_process(plan: Plan, tmp_path: Path
     assert results[face].verdict in (Verdict.REAL, Verdict.FAKE, Verdict.INCONCLUSIVE)
     assert results[face].probability_fake is not None
     assert (results[face].people, results[face].frames_analyzed) == (1, 10)
+    shown = results[face].quality
+    assert shown is not None
+    assert 60 < shown.face_px < 180
+    assert shown.sharpness > 0
+    assert results[empty].quality is results[broken].quality is None
     assert (results[empty].verdict, results[empty].probability_fake) == (Verdict.NO_FACE, None)
     assert (results[broken].verdict, results[broken].failure) == (None, "unsupported")
 

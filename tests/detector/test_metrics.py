@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from detector import metrics
+from detector import intervals, metrics
 
 Sample = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -131,50 +131,6 @@ def test_what_is_no_probability_is_refused() -> None:
         metrics.expected_calibration_error([], [])
 
 
-def test_interval_holds_the_auc_and_can_be_repeated() -> None:
-    labels, scores = _sample(120, 1000, 3)
-    groups = [f"source {index // 3}" for index in range(120)]
-
-    interval = metrics.auc_interval(labels, scores, groups, seed=1, rounds=400)
-
-    assert interval is not None
-    assert interval.low < metrics.auc(labels, scores) < interval.high
-    assert interval == metrics.auc_interval(labels, scores, groups, seed=1, rounds=400)
-    assert interval != metrics.auc_interval(labels, scores, groups, seed=2, rounds=400)
-
-
-def test_interval_is_not_narrowed_by_copies_of_the_same_sources() -> None:
-    labels, scores = _sample(30, 1000, 4)
-    groups = [f"source {index}" for index in range(30)]
-
-    once = metrics.auc_interval(labels, scores, groups, rounds=400)
-    copied = metrics.auc_interval(np.tile(labels, 9), np.tile(scores, 9), groups * 9, rounds=400)
-
-    assert once == copied
-
-
-def test_interval_matches_a_plain_bootstrap_of_single_clips() -> None:
-    labels, scores = _sample(80, 1000, 5)
-    random = np.random.default_rng(9)
-    found: list[float] = []
-    while len(found) < 1500:
-        drawn = random.integers(80, size=80)
-        if len(set(labels[drawn])) == 2:
-            found.append(roc_auc_score(labels[drawn], scores[drawn]))
-
-    interval = metrics.auc_interval(labels, scores, [str(index) for index in range(80)], rounds=1500)
-
-    assert interval is not None
-    np.testing.assert_allclose(interval, np.quantile(found, [0.025, 0.975]), atol=0.02)
-
-
-def test_interval_is_none_where_sources_say_nothing() -> None:
-    labels, scores = [1, 1, 0, 0], [0.9, 0.8, 0.1, 0.2]
-
-    assert metrics.auc_interval(labels, scores, ["one"] * 4) is None
-    assert metrics.auc_interval(labels, scores, ["a", "b", "c", "c"], rounds=200) == (1.0, 1.0)
-
-
 def test_matched_auc_is_the_mean_inside_data_sets_with_both_labels() -> None:
     # Sorted by data set alone the scores rank perfectly; inside "a" they are at .75, inside "b" at .5.
     labels = [0, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
@@ -185,23 +141,28 @@ def test_matched_auc_is_the_mean_inside_data_sets_with_both_labels() -> None:
     assert metrics.matched_auc(labels, scores, datasets) == pytest.approx((0.75 + 0.5) / 2)
 
 
-def test_matched_interval_holds_the_matched_auc() -> None:
-    labels, scores = _sample(120, 1000, 6)
-    datasets = [f"set {index % 3}" for index in range(120)]
-    groups = [f"source {index // 6}" for index in range(120)]
-
-    interval = metrics.matched_auc_interval(labels, scores, datasets, groups, rounds=300)
-
-    assert interval is not None
-    assert interval.low < metrics.matched_auc(labels, scores, datasets) < interval.high
-    one_source = metrics.matched_auc_interval(labels, scores, datasets, ["one"] * 120, rounds=10)
-    assert one_source is None
-
-
 def test_matched_figures_are_refused_without_a_matched_data_set() -> None:
     labels, scores, datasets = [0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], ["a", "a", "b", "b"]
 
     with pytest.raises(ValueError, match="No data set"):
         metrics.matched_auc(labels, scores, datasets)
     with pytest.raises(ValueError, match="No data set"):
-        metrics.matched_auc_interval(labels, scores, datasets, datasets)
+        intervals.matched_auc_interval(labels, scores, datasets, datasets)
+
+
+@pytest.mark.parametrize(("labels", "scores"), GRID)
+@pytest.mark.parametrize("limit", [0.0, 0.01, 0.05, 0.3])
+def test_recall_is_the_best_that_scikit_learns_curve_has_within_the_limit(
+    labels: NDArray[np.int64], scores: NDArray[np.float64], limit: float
+) -> None:
+    false_alarms, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
+
+    assert metrics.recall_at(labels, scores, limit) == max(hits[false_alarms <= limit])
+
+
+def test_recall_allows_no_false_alarm_among_few_and_one_of_twenty_at_five_percent() -> None:
+    genuine = [index / 100 for index in range(20)]  # the highest is .19
+    fakes = [0.05, 0.185, 0.5, 0.6]
+
+    assert metrics.recall_at([0] * 20 + [1] * 4, genuine + fakes, 0.01) == 0.5
+    assert metrics.recall_at([0] * 20 + [1] * 4, genuine + fakes, 0.05) == 0.75
