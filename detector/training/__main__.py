@@ -4,6 +4,7 @@ Order: prepare (train, val, photographs) -> initialise or clip-tower -> train ->
 """
 
 import argparse
+import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,16 @@ def _calibrate(options: argparse.Namespace) -> None:
     print(f"{options.folder} calibrated: FAKE from {fitted[1].threshold_fake}, REAL up to {fitted[1].threshold_real}.")
 
 
+def _heads(options: argparse.Namespace) -> None:
+    from detector.training import heads, packs  # noqa: PLC0415 -- slow import
+
+    network, pack = load_network(load_release(options.folder)), packs.read(options.validation)
+    rows = heads.compare(network, pack, heads.judge(network, pack), options.frames)
+    for row in rows:
+        print(json.dumps(row))
+    options.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
 def _backbone(path: Path | None) -> Mapping[str, Any] | None:
     """What training starts from: a base (safetensors), or what ``initialise`` wrote (torch)."""
     import torch  # noqa: PLC0415 -- slow import
@@ -208,6 +219,13 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("folder", type=Path, help="the model folder")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.set_defaults(run=_calibrate)
+
+    step = steps.add_parser("heads", help="LSTM against the mean of the frames, at several numbers of frames")
+    step.add_argument("folder", type=Path, help="the model folder")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.add_argument("--frames", type=int, nargs="+", default=[6, 12, 24], help="(default: 6 12 24)")
+    step.add_argument("--out", type=Path, required=True, help="the JSON to write")
+    step.set_defaults(run=_heads)
 
     step = steps.add_parser("card", help="card.md and metrics.json of a model folder, from evaluate's results")
     step.add_argument("folder", type=Path, help="the model folder")

@@ -12,7 +12,7 @@ import torch
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
-from detector.training import calibrate, export, fakes, h264, packs, temporal, train
+from detector.training import calibrate, export, fakes, h264, heads, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
 from detector.training.export import write_release
@@ -338,6 +338,36 @@ def test_calibration_is_fitted_through_the_served_network(pack: Pack, tmp_path: 
     assert all(np.isfinite([calibration.track_scale, calibration.track_offset, calibration.frame_scale]))
     assert decision.threshold_real <= 0.5 <= decision.threshold_fake
     assert decision.min_face_px == DECISION.min_face_px
+
+
+def test_the_heads_are_compared_on_the_same_frames(pack: Pack, tmp_path: Path) -> None:
+    """Frame logits that tell the classes apart beside an LSTM that knows nothing."""
+    torch.manual_seed(0)
+    crop = CropShape(size=96, margin=2.0)
+    write_release(tmp_path / "m-1", "m", "1", Detector(), crop, Calibration(1, 0, 1, 0), DECISION)
+    network = load_network(load_release(tmp_path / "m-1"), threads=2)
+    random = np.random.default_rng(0)
+    same = random.normal(size=(6, 2048)).astype(np.float32)
+    many = replace(pack, clips=pack.clips * 3)
+    judged = [heads.Judged(np.full(6, 2 * clip.label - 1, np.float32), same) for clip in many.clips]
+
+    rows = {(row["head"], row["frames"]): row for row in heads.compare(network, many, judged, [2, 6])}
+
+    assert rows["mean of frames", 2]["matched_auc"] == 1.0
+    assert rows["LSTM", 6]["matched_auc"] == 0.5
+    assert rows["both", 6]["matched_auc"] == 1.0
+    assert rows["mean of frames", 6]["spread_between_counts"] == 0
+
+
+def test_judging_a_pack_keeps_its_clips_apart(pack: Pack, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write_release(
+        tmp_path / "m-1", "m", "1", Detector(), CropShape(size=96, margin=2.0), Calibration(1, 0, 1, 0), DECISION
+    )
+
+    judged = heads.judge(load_network(load_release(tmp_path / "m-1"), threads=2), pack)
+
+    assert [one.pooled.shape for one in judged] == [(clip.count, 2048) for clip in pack.clips]
 
 
 def test_prepare_packs_the_person_of_every_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
