@@ -17,6 +17,7 @@ import numpy as np
 from detector.errors import DetectorError
 from detector.inference import load_network
 from detector.release import Calibration, Decision, load_release
+from detector.training.layouts import COMPRESSIONS, LAYOUTS
 
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)
 
@@ -33,11 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from detector.training import prepare  # noqa: PLC0415 -- slow import
+    from detector.training import layouts, listing, prepare  # noqa: PLC0415 -- slow import
 
+    chosen = {"compression": options.compression, "splits": options.splits, "divide": options.divide}
+    listed = layouts.read(options.layout, options.source, **chosen)
+    for remark in listed.remarks:
+        print(f"prepare: {remark}", file=sys.stderr)
+    rows = listing.of_split(listed, options.split)
+    if options.list is not None:
+        listing.write_manifest(listed, options.list)
     plan = prepare.Plan(options.frames, options.size, options.margin, options.quality, options.jobs)
-    clips, crops = prepare.prepare(options.manifest, options.split, plan, options.out)
-    print(f"{crops} crops of {clips} files in {options.out}")
+    crops = prepare.prepare(rows, listed.root, plan, options.out)
+    print(f"{crops} crops of {len(rows)} files in {options.out}")
 
 
 def _initialise(options: argparse.Namespace) -> None:
@@ -150,11 +158,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detector.training", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
 
-    step = steps.add_parser("prepare", help="face crops of a manifest's videos or photographs, in one packed file")
+    step = steps.add_parser("prepare", help="face crops of videos or photographs, in one packed file")
+    step.add_argument("source", type=Path, help="a manifest, or with --layout the folder of a data set")
     step.add_argument(
-        "manifest", type=Path, help="CSV with file, split, label, dataset, source, method; or file, set, person"
+        "--layout",
+        choices=LAYOUTS,
+        default="manifest",
+        help="manifest: CSV with file, split, label, dataset, source, method, or with file, set, person (the default); "
+        "faceforensics: the folder of original_sequences and manipulated_sequences; celebdf: that of Celeb-real, "
+        "YouTube-real and Celeb-synthesis; dfdc: that of dfdc_train_part_N",
     )
-    step.add_argument("--split", help="only the rows of this split")
+    step.add_argument("--compression", choices=COMPRESSIONS, help="of FaceForensics++ (default: c23)")
+    step.add_argument(
+        "--splits",
+        type=Path,
+        help="the official splits, where they do not lie with the videos: for FaceForensics++ the folder of "
+        "train.json, val.json and test.json; for Celeb-DF its list of testing videos",
+    )
+    step.add_argument(
+        "--divide",
+        action="store_true",
+        help="divide sources into train, val and test (8:1:1, by a hash of their names) instead of the official splits",
+    )
+    step.add_argument(
+        "--list", type=Path, help="also write what was found, all splits, as a manifest; evaluate reads it"
+    )
+    step.add_argument("--split", help="only the videos of this split: train, val or test")
     step.add_argument("--frames", type=int, default=12, help="sampled from each video (default: 12)")
     step.add_argument("--size", type=int, default=224, help="side of the crops in pixels (default: 224)")
     step.add_argument(

@@ -1,8 +1,7 @@
-"""Makes packs of face crops from the videos or photographs of a manifest."""
+"""Makes packs of face crops from the videos or photographs of a listing."""
 
-import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,13 +14,14 @@ from detector import crops, faces
 from detector.errors import DetectorError
 from detector.following import follow
 from detector.release import CropShape
+from detector.training.listing import Row
 from detector.training.packs import Clip, CropRow, write
 from detector.video import probe
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a manifest becomes a pack."""
+    """How videos become a pack."""
 
     frames: int = 12  # of each video
     size: int = 224
@@ -30,34 +30,29 @@ class Plan:
     jobs: int = 2
 
 
-def prepare(manifest: Path, split: str | None, plan: Plan, target: Path) -> tuple[int, int]:
-    """Write the pack of ``manifest`` (columns file, label, dataset, source, method; or file, set, person of
-    photographs).
+def prepare(rows: Sequence[Row], root: Path, plan: Plan, target: Path) -> int:
+    """Write the pack of ``rows``, whose files lie under ``root``, and return its number of crops.
 
-    Only rows of ``split`` are taken when it is given. Of each video the person seen most is taken. Returns the numbers
-    of clips read and of crops written; videos that cannot be read are named on stderr and left out.
+    Of each video the person seen most is taken. Videos that cannot be read are named on stderr and left out. Raises
+    ValueError, and writes nothing, when ``target`` is not named .npz or when no face is found.
     """
-    with manifest.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if split is None or row["split"] == split]
-    work = [(manifest.parent / row["file"], _clip(row), plan) for row in rows]
+    if target.suffix != ".npz":
+        raise ValueError(f"The pack {target} should be named with the ending .npz.")
+    work = [(root / row.file, Clip(row.file, row.label, row.dataset, row.source, row.method), plan) for row in rows]
     with ProcessPoolExecutor(plan.jobs, mp_context=get_context("spawn")) as pool:
         made = pool.map(_crops_of, work, chunksize=4)
-        count = write(target, _with_progress(made, len(work)), plan.size, plan.margin, plan.quality)
-    return len(work), count
-
-
-def _clip(row: dict[str, str]) -> Clip:
-    if "label" in row:
-        label = {"real": 0, "fake": 1}[row["label"]]
-        return Clip(row["file"], label, row["dataset"], row["source"], row["method"])
-    return Clip(row["file"], 0, row["set"], row["person"], "")
+        return write(target, _with_progress(made, len(work)), plan.size, plan.margin, plan.quality)
 
 
 def _with_progress(made: Iterable[tuple[Clip, list[CropRow]]], total: int) -> Iterator[tuple[Clip, list[CropRow]]]:
+    crops = 0
     for index, item in enumerate(made, 1):
         if index % 50 == 0 or index == total:
             print(f"prepare: {index} of {total}", file=sys.stderr, flush=True)
+        crops += len(item[1])
         yield item
+    if not crops:
+        raise ValueError(f"No face was found in any of {total} files, so there is no pack to write.")
 
 
 def _crops_of(work: tuple[Path, Clip, Plan]) -> tuple[Clip, list[CropRow]]:
