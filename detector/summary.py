@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from detector import quality
+from detector.quality import Band
 from detector.release import Release
 from detector.report import Reason, Report, Track, Verdict
 
@@ -20,12 +22,17 @@ REASON_WORDS = {
     Reason.SCORE_BETWEEN_THRESHOLDS: "the score lies between the thresholds",
     Reason.ONE_OF_SEVERAL: "the score would be enough for one person, but not among several",
 }
+BAND_WORDS = {
+    Band.SMALL: "a small face",
+    Band.BLURRED: "a blurred face",
+    Band.CLEAR: "a large and sharp face",
+}
 
 
 def of(report: Report, release: Release, out_dir: Path | None) -> str:
     """The answer, a table of the people, and what was examined with what."""
     lines = [_answer(report)]
-    if rate := _error_rate(report.verdict, release):
+    if rate := _error_rate(report, release):
         lines.append(rate)
     if report.tracks:
         heading = ("person", "verdict", "fake", "frames", "from", "to", "why undecided")
@@ -61,15 +68,19 @@ def _answer(report: Report) -> str:
     return f"{report.verdict}: {why}" + (f" ({score})" if score else "")
 
 
-def _error_rate(verdict: Verdict, release: Release) -> str:
-    """How often this model was wrong when it gave such a verdict, where its metrics say so."""
+def _error_rate(report: Report, release: Release) -> str:
+    """How often this model was wrong when it gave such a verdict of such pictures, where its metrics say so."""
+    said = f"that this model called {report.verdict} in its test"
     try:
-        rate = release.metrics().get("error_rates", {}).get(str(verdict))
-    except (OSError, ValueError):
+        metrics = release.metrics()
+        banded = quality.rate_of(metrics, report.verdict, quality.of_report(report))
+        if banded is not None:
+            pictures = " or ".join(BAND_WORDS[band] for band in banded.bands)
+            return f"Of the {banded.count} clips with {pictures} {said}, {banded.wrong} were not."
+        rate = metrics.get("error_rates", {}).get(str(report.verdict))
+        return f"Of the {rate['n']} clips {said}, {rate['wrong']} were not." if rate and rate["n"] else ""
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):  # no figures, or figures of another shape
         return ""
-    if not rate or not rate.get("n"):
-        return ""
-    return f"Of the {rate['n']} clips that this model called {verdict} in its test, {rate['wrong']} were not."
 
 
 def _row(track: Track) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What the result page shows: the verdict with its grounds, each person's scores and pictures, the frames, facts."""
 
-import functools
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from analysis.messages import reason_sentence
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
-from analysis.views import timeline
+from analysis.views import error_rates, timeline
 from analysis.views.files import video_type
 from analysis.views.timeline import Chart, Point, Scale, Score
-from detector.errors import DetectorError
-from detector.report import ModelInfo, Report
+from detector.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -35,18 +34,6 @@ STAGE_WORDS = {
     "pictures": _("Drawing pictures"),
     "total": _("All together"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRate:
-    """How often the model was wrong on its test clips when it gave this verdict."""
-
-    count: int
-    wrong: int
-
-    @property
-    def share(self) -> float:
-        return self.wrong / self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,7 @@ def context_of(analysis: Analysis, report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "reasons": [reason_sentence(reason) for reason in report.reasons],
-        "error_rate": error_rate_of(report.model, report.verdict),
+        "wrong_before": error_rates.sentence_of(report),
         "ruler": timeline.ruler_of(report.probability_fake, scale) if report.probability_fake is not None else None,
         "people": people,
         "judged": judged,
@@ -118,20 +105,9 @@ def context_of(analysis: Analysis, report: Report) -> dict[str, Any]:
     }
 
 
-@functools.lru_cache(maxsize=32)
-def error_rate_of(model: ModelInfo, verdict: str) -> ErrorRate | None:
-    """From the metrics that this very model was released with; None where they say nothing of such a verdict."""
-    from detector import release  # noqa: PLC0415 -- slow import, and the web process imports this module
-
-    try:
-        found = next((one for one in release.releases() if one.sha256 == model.sha256), None)
-        rates = found.metrics().get("error_rates", {}) if found else {}
-    except (DetectorError, OSError, ValueError):
-        return None
-    rate = rates.get(str(verdict))
-    if not rate or not rate.get("n"):
-        return None
-    return ErrorRate(count=int(rate["n"]), wrong=int(rate["wrong"]))
+def portrait_of(samples: Sequence[FaceSample]) -> FaceSample:
+    """The largest face among the usable ones, or among all where none is."""
+    return max(samples, key=lambda sample: (sample.usable, sample.face_px))
 
 
 def _people(analysis: Analysis, scale: Scale) -> list[Person]:
@@ -148,7 +124,7 @@ def _people(analysis: Analysis, scale: Scale) -> list[Person]:
                 reasons=[reason_sentence(reason) for reason in track.reasons],
                 looks=[Look(sample, point) for sample, point in zip(samples, chart.points, strict=True)],
                 chart=chart,
-                portrait=max(samples, key=lambda sample: (sample.usable, sample.face_px)),
+                portrait=portrait_of(samples),
                 is_open=len(people) < PEOPLE_SHOWN_OPEN,
             )
         )

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ from django.utils import timezone
 from accounts.models import User
 from analysis.messages import reason_sentence, sentence_for
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State, Verdict
-from analysis.views import evidence
 from detector import release
 from detector.report import Reason
 from detector.report import Verdict as Answer
@@ -32,11 +30,9 @@ def user(client: Client) -> User:
     return person
 
 
-@pytest.fixture(autouse=True)
-def _no_remembered_rates() -> Iterator[None]:
-    evidence.error_rate_of.cache_clear()
-    yield
-    evidence.error_rate_of.cache_clear()
+def installed(metrics: Any, **fields: str) -> SimpleNamespace:
+    """The release that judged the analyses of builders.py, as far as the pages look at it."""
+    return SimpleNamespace(**{"name": "test", "version": "1", "sha256": "cd" * 32, "metrics": lambda: metrics} | fields)
 
 
 def page_of(client: Client, analysis: Analysis, name: str = "detail") -> str:
@@ -239,18 +235,62 @@ def test_error_rates_are_told_when_the_model_came_with_them(
     client: Client, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}, "REAL": {"n": 0, "wrong": 0}}}
-    monkeypatch.setattr(release, "releases", lambda: [SimpleNamespace(sha256="cd" * 32, metrics=lambda: rates)])
+    monkeypatch.setattr(release, "releases", lambda: [installed(rates)])
     analysis = make_analysis(State.DONE, owner=user)
 
-    assert "the model said “Fake” 40 times and was wrong 3 of them (8 %)" in words(page_of(client, analysis))
+    text = words(page_of(client, analysis))
+
+    assert "On its test the model said “Fake” of 40 clips of every quality. 3 of them were genuine." in text
 
 
-@pytest.mark.parametrize("sha256", ["cd" * 32, "ef" * 32])
-def test_error_rates_are_left_out_when_unknown(
-    client: Client, user: User, monkeypatch: pytest.MonkeyPatch, sha256: str
+BANDS = {
+    "bounds": {"small_below_px": 120.0, "blurred_below": 80.0},
+    "least": 10,
+    "rates": {
+        "FAKE": [{"bands": ["small", "blurred"], "n": 12, "wrong": 1}, {"bands": ["clear"], "n": 28, "wrong": 0}]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("face_px", "sharpness", "expected"),
+    [
+        (100, 250.0, "of 12 clips with a small or blurred face, as in this video. 1 of them was genuine."),
+        (300, 20.0, "of 12 clips with a small or blurred face, as in this video. 1 of them was genuine."),
+        (300, 250.0, "of 28 clips with a large and sharp face, as in this video. None of them was genuine."),
+    ],
+)
+def test_error_rates_are_those_of_pictures_like_these(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch, face_px: int, sharpness: float, expected: str
 ) -> None:
-    rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}}} if sha256 == "ef" * 32 else {}
-    monkeypatch.setattr(release, "releases", lambda: [SimpleNamespace(sha256=sha256, metrics=lambda: rates)])
+    rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}}, "quality_bands": BANDS}
+    monkeypatch.setattr(release, "releases", lambda: [installed(rates)])
+    analysis = make_analysis(State.DONE, owner=user)
+    report = analysis.report or {}
+    for sample in report["tracks"][0]["samples"]:
+        sample |= {"face_px": face_px, "sharpness": sharpness}
+    analysis.save(update_fields=["report"])
+
+    assert f"On its test the model said “Fake” {expected}" in words(page_of(client, analysis))
+
+
+def test_a_verdict_never_given_on_the_test_has_an_unknown_rate(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {"error_rates": {"FAKE": {"n": 0, "wrong": 0}}, "quality_bands": {"bounds": {}, "rates": {}, "least": 10}}
+    monkeypatch.setattr(release, "releases", lambda: [installed(rates)])
+
+    page = words(page_of(client, make_analysis(State.DONE, owner=user)))
+
+    assert "On its test the model never said “Fake”, so how often that is wrong is not known." in page
+
+
+@pytest.mark.parametrize("other", [{}, {"sha256": "ef" * 32}, {"version": "2"}])
+def test_error_rates_are_left_out_when_unknown(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}}} if other else {}
+    monkeypatch.setattr(release, "releases", lambda: [installed(rates, **other)])
 
     assert "Wrong before" not in page_of(client, make_analysis(State.DONE, owner=user))
 
@@ -258,7 +298,8 @@ def test_error_rates_are_left_out_when_unknown(
 def test_metrics_that_cannot_be_read_cost_the_error_rate_alone(
     client: Client, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    damaged = SimpleNamespace(sha256="cd" * 32, metrics=lambda: json.loads("{"))
+    damaged = installed({})
+    damaged.metrics = lambda: json.loads("{")
     monkeypatch.setattr(release, "releases", lambda: [damaged])
 
     page = page_of(client, make_analysis(State.DONE, owner=user))

@@ -91,6 +91,27 @@ def test_it_says_how_often_such_a_verdict_was_wrong(release: Release) -> None:
     assert "in its test" not in real
 
 
+def test_it_says_so_of_pictures_like_these_where_that_is_known(release: Release) -> None:
+    bands = {
+        "bounds": {"small_below_px": 120.0, "blurred_below": 80.0},
+        "least": 10,
+        "rates": {
+            "FAKE": [{"bands": ["small", "blurred"], "n": 12, "wrong": 2}, {"bands": ["clear"], "n": 28, "wrong": 1}]
+        },
+    }
+    rates = {"FAKE": {"n": 40, "wrong": 3}, "REAL": {"n": 9, "wrong": 1}}
+    known = _with_metrics(release, {"error_rates": rates, "quality_bands": bands})
+
+    fake = summary.of(_report(Verdict.FAKE, 0.95, 0.95), known, None)  # of a face 100 px wide
+    real = summary.of(_report(Verdict.REAL, 0.05, 0.95), known, None)
+    damaged = _with_metrics(release, {"error_rates": rates, "quality_bands": {"bounds": 3}})
+
+    words = "Of the 12 clips with a small face or a blurred face that this model called FAKE in its test, 2 were not."
+    assert words in fake.splitlines()
+    assert "Of the 9 clips that this model called REAL in its test, 1 were not." in real.splitlines()
+    assert "in its test" not in summary.of(_report(Verdict.FAKE, 0.95, 0.95), damaged, None)
+
+
 def test_a_model_without_figures_promises_none(release: Release) -> None:
     assert "in its test" not in summary.of(_report(Verdict.FAKE, 0.95, 0.95), release, None)
     assert "in its test" not in summary.of(_report(Verdict.FAKE, 0.95, 0.95), _with_metrics(release, {}), None)
