@@ -1,6 +1,6 @@
 """What people send: a video with its number of frames, a search through the history, a selection. Shapes only."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -8,8 +8,13 @@ from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from analysis.messages import sentence_for
-from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, Analysis, State, Verdict
+from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, State, Verdict
 from detector.errors import ErrorCode
+
+if TYPE_CHECKING:
+    _ModelVersionChoice = forms.ModelChoiceField[ModelVersion]
+else:
+    _ModelVersionChoice = forms.ModelChoiceField
 
 ACCEPTED = "video/*,image/gif,.mp4,.m4v,.mov,.mkv,.webm,.avi,.gif"  # a hint for the file dialog; the content decides
 
@@ -53,10 +58,33 @@ class UploadForm(forms.Form):
     frames = FramesField()
 
 
-class FramesForm(forms.Form):
-    """The same video once more, with another number of frames."""
+class ModelVersionField(_ModelVersionChoice):
+    """Which installed model version judges; left empty, it is the active one."""
+
+    def label_from_instance(self, obj: ModelVersion) -> str:
+        return _words(obj)
+
+
+class AgainForm(forms.Form):
+    """The same video once more, with another number of frames or another model version."""
 
     frames = FramesField()
+
+    def __init__(self, *args: Any, models: list[ModelVersion], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        active = next((_words(one) for one in models if one.is_active), "")
+        self.fields["model"] = ModelVersionField(
+            queryset=ModelVersion.objects.filter(pk__in=[one.pk for one in models]),
+            required=False,
+            label=_("Model version"),
+            help_text=_(
+                "Another version may say something else. Both results are kept and can be compared side by side."
+            ),
+            empty_label=_("The active one: %(model)s") % {"model": active} if active else _("The active one"),
+            error_messages={
+                "invalid_choice": _("This model version is not installed any more; choose one of the list.")
+            },
+        )
 
 
 class HistoryForm(forms.Form):
@@ -85,3 +113,7 @@ class SelectionForm(forms.Form):
     def __init__(self, *args: Any, choices: QuerySet[Analysis], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["analyses"] = forms.ModelMultipleChoiceField(queryset=choices, required=False)
+
+
+def _words(version: ModelVersion) -> str:
+    return f"{version.name} {version.version}"

@@ -30,6 +30,7 @@ class Code(StrEnum):
     QUEUE_FULL = "queue_full"
     STORAGE_FULL = "storage_full"
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
+    MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more
 
 
 _SENTENCES: dict[str, str] = {
@@ -89,6 +90,10 @@ _SENTENCES: dict[str, str] = {
     Code.STORAGE_FULL: noop(
         "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no "
         "longer need, then upload again."
+    ),
+    Code.MODEL_VERSION_GONE: noop(
+        "The model version that was asked for is not installed any more, so the video was not examined. Please examine "
+        "it again with another version."
     ),
     Code.FRAMES_OUT_OF_RANGE: noop("Please choose between %(min_frames)s and %(max_frames)s frames."),
 }

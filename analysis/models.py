@@ -100,8 +100,21 @@ class Analysis(models.Model):
     frames_requested = models.PositiveSmallIntegerField(
         default=DEFAULT_FRAMES, validators=[MinValueValidator(MIN_FRAMES), MaxValueValidator(MAX_FRAMES)]
     )
+    model_requested = models.ForeignKey(
+        ModelVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="requests",
+        help_text=_("The model version that was asked for; empty for the one that is active when the run starts."),
+    )
     model_version = models.ForeignKey(
-        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="analyses"
+        ModelVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="analyses",
+        help_text=_("The model version that judged."),
     )
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)

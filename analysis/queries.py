@@ -12,8 +12,8 @@ _SHARE_TO_JUDGE_BY = 0.05  # below it the time already spent says too little abo
 
 
 def visible_to(user: AbstractBaseUser | AnonymousUser | Any) -> QuerySet[Analysis]:
-    """The analyses a person may reach: their own, or all of them for staff; each comes with its video."""
-    rows = Analysis.objects.select_related("video")
+    """The analyses a person may reach: their own, or all of them for staff; each comes with its video and models."""
+    rows = Analysis.objects.select_related("video", "model_version", "model_requested")
     if not getattr(user, "is_active", False) or user.pk is None:
         return rows.none()
     if getattr(user, "is_staff", False):

@@ -18,9 +18,9 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, queries, tasks, uploads
+from analysis import files, inspection, lifecycle, model_versions, queries, tasks, uploads
 from analysis.messages import Code, sentence_for
-from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, Video
+from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
 from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
@@ -72,16 +72,21 @@ def seen_before(owner: User, sha256: str, excluding: Analysis | None = None) -> 
     return rows.order_by("-created_at").first()
 
 
-def analyze_again(analysis: Analysis, frames: int) -> Analysis:
-    """Queues another analysis of the same video; raises Refused when frames or queue do not allow it."""
+def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = None) -> Analysis:
+    """Queues another analysis of the same video, judged by ``model`` or else by whichever is active when it starts.
+
+    Raises Refused when the frames, the queue or the model do not allow it.
+    """
     _check_frames(frames)
+    if model is not None and model not in model_versions.choices():
+        raise Refused(Code.MODEL_VERSION_GONE)
     with transaction.atomic():
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
         if video is None:
             raise Refused(Code.FILE_MISSING)
         _lock(video.owner)
         _check_queue(video.owner)
-        return _queue(video, frames)
+        return _queue(video, frames, model)
 
 
 def cancel(analysis: Analysis) -> bool:
@@ -214,9 +219,11 @@ def _submit_new(
         raise
 
 
-def _queue(video: Video, frames: int) -> Analysis:
+def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Analysis:
     """A new analysis in the queue's first state; its job follows when the transaction is committed."""
-    analysis = Analysis.objects.create(video=video, frames_requested=frames, queued_at=timezone.now())
+    analysis = Analysis.objects.create(
+        video=video, frames_requested=frames, model_requested=model, queued_at=timezone.now()
+    )
     transaction.on_commit(lambda: tasks.enqueue(analysis))
     return analysis
 

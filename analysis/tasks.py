@@ -23,7 +23,7 @@ from rq.timeouts import JobTimeoutException
 from analysis import files, lifecycle, model_versions, results
 from analysis.leases import Lease
 from analysis.messages import Code
-from analysis.models import Analysis, State
+from analysis.models import Analysis, ModelVersion, State
 from detector.errors import DetectorError, ErrorCode
 from detector.report import Report
 
@@ -115,7 +115,7 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
     except JobTimeoutException as error:
         logger.warning("Analysis %s, attempt %d: ran out of time.", pk, attempt)
         lifecycle.fail(pk, attempt, ErrorCode.TIMED_OUT, str(error))
-    except _StoredFileWrong as error:
+    except _NotExamined as error:
         logger.error("Analysis %s, attempt %d: %s", pk, attempt, error)
         lifecycle.fail(pk, attempt, error.code, str(error))
     except Exception as error:
@@ -123,29 +123,42 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
         lifecycle.fail(pk, attempt, Code.INTERNAL, f"{type(error).__name__}: {error}")
 
 
-class _StoredFileWrong(Exception):
+class _NotExamined(Exception):
+    """The stored file or the model asked for is not what it should be."""
+
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
 def _examine(pk: str, attempt: int, lease: Lease) -> bool:
-    analysis = Analysis.objects.select_related("video").get(pk=pk, attempt=attempt)
-    model_version, release = model_versions.active()
+    analysis = Analysis.objects.select_related("video", "model_requested").get(pk=pk, attempt=attempt)
+    model_version, release = _model_for(analysis)
     lifecycle.assign_model(pk, attempt, model_version)
     with files.work_folder(f"analysis-{pk}-{attempt}") as folder:
         try:
             path = files.local_path(analysis.video.file, folder)
             size_bytes = path.stat().st_size
         except FileNotFoundError as error:
-            raise _StoredFileWrong(Code.FILE_MISSING, "The stored video is missing.") from error
+            raise _NotExamined(Code.FILE_MISSING, "The stored video is missing.") from error
         logger.info("Analysis %s, attempt %d: starts on %d bytes with %s.", pk, attempt, size_bytes, model_version)
         pictures = folder / "pictures"
         pictures.mkdir()
         report = _detect(path, release, analysis.frames_requested, pictures, lease)
         if report.video.sha256 != analysis.video.sha256:
-            raise _StoredFileWrong(Code.FILE_CHANGED, f"The stored video now has the SHA-256 {report.video.sha256}.")
+            raise _NotExamined(Code.FILE_CHANGED, f"The stored video now has the SHA-256 {report.video.sha256}.")
         return results.store(analysis, report, pictures)
+
+
+def _model_for(analysis: Analysis) -> "tuple[ModelVersion, Release]":
+    """The version that was asked for, or the active one."""
+    asked = analysis.model_requested
+    if asked is None:
+        return model_versions.active()
+    release = model_versions.release_of(asked)
+    if release is None:
+        raise _NotExamined(Code.MODEL_VERSION_GONE, f"The model version {asked} is not installed any more.")
+    return asked, release
 
 
 def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lease: Lease) -> Report:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from analysis.views import actions, detail, files, history, staff, upload
+from analysis.views import actions, compare, detail, files, history, staff, upload
 
 app_name = "analysis"
 
@@ -17,6 +17,8 @@ urlpatterns = [
     path("analyses/<uuid:pk>/cancel/", actions.cancel, name="cancel"),
     path("analyses/<uuid:pk>/retry/", actions.retry, name="retry"),
     path("analyses/<uuid:pk>/again/", actions.again, name="again"),
+    path("analyses/<uuid:pk>/compare/", compare.newest, name="compare"),
+    path("analyses/<uuid:pk>/compare/<uuid:other>/", compare.pair, name="compare_with"),
     path("analyses/<uuid:pk>/delete/", actions.delete, name="delete"),
     path("analyses/<uuid:pk>/video", files.video, name="video"),
     path("analyses/<uuid:pk>/poster.jpg", files.poster, name="poster"),

@@ -92,6 +92,15 @@ class Release:
         measured: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
         return measured
 
+    def is_evaluated(self) -> bool:
+        """Whether it has a card, and figures measured on test clips with these very weights and this configuration."""
+        try:
+            measured = self.metrics()["test"]["model"]
+            same = (measured["sha256"], measured["config_sha256"]) == (self.sha256, sha256_of(self.folder / CONFIG))
+            return same and bool(self.card().strip())
+        except (KeyError, OSError, TypeError, ValueError):  # no figures, or figures of another shape
+            return False
+
     def verify(self) -> None:
         """Compare every file with SHA256SUMS; raises DetectorError(MODEL_MISSING or MODEL_DAMAGED)."""
         for name, expected in _checksums(self.folder).items():

@@ -23,9 +23,9 @@ else:
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(looking.NotDeletable, _Base):
-    list_display = ("__str__", "is_active", "installed", "judged", "short_sha256", "created_at")
+    list_display = ("__str__", "is_active", "installed", "evaluated", "judged", "short_sha256", "created_at")
     actions = ("activate",)
-    readonly_fields = ("installed", "judged")
+    readonly_fields = ("installed", "evaluated", "judged")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
         rows: QuerySet[ModelVersion] = super().get_queryset(request)
@@ -47,10 +47,12 @@ class ModelVersionAdmin(looking.NotDeletable, _Base):
         chosen = list(rows)
         if len(chosen) != 1:
             self.message_user(request, _("Please tick exactly one model version."), messages.ERROR)
-        elif not model_versions.is_installed(chosen[0]):
-            self.message_user(request, _("The files of this model version are not installed any more."), messages.ERROR)
-        else:
+            return
+        try:
             model_versions.activate(chosen[0])
+        except model_versions.NotActivated as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+        else:
             self.message_user(
                 request, _("New analyses are judged by %(model)s now.") % {"model": chosen[0]}, messages.SUCCESS
             )
@@ -58,6 +60,10 @@ class ModelVersionAdmin(looking.NotDeletable, _Base):
     @admin.display(description=gettext_lazy("installed"), boolean=True)
     def installed(self, row: ModelVersion) -> bool:
         return model_versions.is_installed(row)
+
+    @admin.display(description=gettext_lazy("evaluated"), boolean=True)
+    def evaluated(self, row: ModelVersion) -> bool:
+        return model_versions.is_evaluated(row)
 
     @admin.display(description=gettext_lazy("analyses"), ordering="count")
     def judged(self, row: ModelVersion) -> SafeString:

@@ -1,4 +1,4 @@
-"""What a person can do with one analysis: cancel, try again, examine once more with other frames, delete."""
+"""What a person can do with one analysis: cancel, try again, examine once more (other frames, other model), delete."""
 
 from uuid import UUID
 
@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from analysis import services, statistics
-from analysis.forms import FramesForm
+from analysis import model_versions, services, statistics
+from analysis.forms import AgainForm
 from analysis.models import DEFAULT_FRAMES, MAX_FRAMES
 from analysis.views.access import analysis_or_404
 
@@ -38,17 +38,21 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The same video once more with another number of frames, as an analysis of its own."""
+    """The same video once more with another number of frames or model version, as an analysis of its own."""
     analysis = analysis_or_404(request, pk)
     other = MAX_FRAMES if analysis.frames_requested == DEFAULT_FRAMES else DEFAULT_FRAMES
-    form = FramesForm(request.POST) if request.method == "POST" else FramesForm(initial={"frames": other})
-    if form.is_bound and form.is_valid():
+    models = model_versions.choices()
+    bound = request.POST if request.method == "POST" else None
+    form = AgainForm(bound, models=models, initial={"frames": other})
+    if form.is_valid():
+        asked = form.cleaned_data
         try:
-            return redirect("analysis:detail", pk=services.analyze_again(analysis, form.cleaned_data["frames"]).pk)
+            return redirect("analysis:detail", pk=services.analyze_again(analysis, asked["frames"], asked["model"]).pk)
         except services.Refused as refusal:
             form.add_error(None, refusal.message)
     pace = statistics.seconds_per_frame()
-    return render(request, "analysis/again.html", {"analysis": analysis, "form": form, "seconds_per_frame": pace})
+    context = {"analysis": analysis, "form": form, "models": models, "seconds_per_frame": pace}
+    return render(request, "analysis/again.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -3,6 +3,7 @@
 import io
 import itertools
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.files.base import ContentFile
@@ -65,6 +66,12 @@ def make_video(owner: User | None = None, *, content: bytes = _CONTENT, **fields
 def make_model_version(**fields: Any) -> ModelVersion:
     number = next(_numbers)
     return ModelVersion.objects.create(**{"name": "test", "version": str(number), "sha256": f"{number:064x}"} | fields)
+
+
+def stand_in_release(*, version: str = "1", evaluated: bool = True, **fields: Any) -> SimpleNamespace:
+    """A release as far as the platform looks at it."""
+    values = {"name": "net", "version": version, "sha256": version * 64, "is_evaluated": lambda: evaluated}
+    return SimpleNamespace(**values | fields)
 
 
 def make_analysis(

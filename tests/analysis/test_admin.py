@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from accounts.models import User
 from analysis import tasks
 from analysis.models import Analysis, FaceTrack, ModelVersion, State, Video
 from detector import release
-from tests.analysis.builders import make_analysis, make_model_version, make_user, make_video
+from tests.analysis.builders import make_analysis, make_model_version, make_user, make_video, stand_in_release
 
 pytestmark = pytest.mark.django_db
 
@@ -227,7 +226,7 @@ def test_videos_are_listed_with_links_to_their_analyses(staff: Client) -> None:
 
 
 def test_one_model_is_activated_and_lists_its_analyses(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = [SimpleNamespace(name="net", version=version, sha256=version * 64) for version in "12"]
+    installed = [stand_in_release(version=version, evaluated=version != "3") for version in "123"]
     monkeypatch.setattr(release, "releases", lambda: installed)
     monkeypatch.setattr(release, "default_release", lambda: installed[0])
     listing = "admin:analysis_modelversion_changelist"
@@ -236,11 +235,14 @@ def test_one_model_is_activated_and_lists_its_analyses(staff: Client, monkeypatc
 
     page = text(staff.get(reverse(listing)))
     assert f"?model_version__id__exact={gone.pk}" in page
-    first, second = ModelVersion.objects.filter(name="net")
+    first, second, unmeasured = ModelVersion.objects.filter(name="net")
     assert (first.is_active, second.is_active) == (True, False)
 
     assert "exactly one" in act(staff, listing, "activate", first, second)
     assert "not installed any more" in act(staff, listing, "activate", gone)
+    refused = act(staff, listing, "activate", unmeasured)
+    assert "There are no figures from test clips for net-3" in refused
+    assert ModelVersion.objects.get(is_active=True) == first
     assert "New analyses are judged by net-2 now." in act(staff, listing, "activate", second)
     assert list(ModelVersion.objects.filter(is_active=True)) == [second]
     assert staff.post(reverse("admin:analysis_modelversion_delete", args=[gone.pk])).status_code == 403

@@ -1,5 +1,6 @@
 """Which model judges: found, registered, and exactly one active."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,12 +10,12 @@ from analysis import model_versions
 from analysis.models import ModelVersion
 from detector import release
 from detector.errors import DetectorError, ErrorCode
-from tests.analysis.builders import make_model_version
+from tests.analysis.builders import make_model_version, stand_in_release
 
 pytestmark = pytest.mark.django_db
 
-OLD = SimpleNamespace(name="net", version="1", sha256="1" * 64)
-NEW = SimpleNamespace(name="net", version="2", sha256="2" * 64)
+OLD = stand_in_release(version="1")
+NEW = stand_in_release(version="2")
 
 
 @pytest.fixture
@@ -53,6 +54,33 @@ def test_activating_one_rests_the_other(installed: list[SimpleNamespace]) -> Non
         assert active_versions() == [version]
 
 
+def test_a_version_without_figures_of_its_own_is_not_activated(installed: list[SimpleNamespace]) -> None:
+    installed.insert(0, stand_in_release(version="0", evaluated=False))
+    rows = {row.version: row for row in model_versions.register()}
+
+    with pytest.raises(
+        model_versions.NotActivated, match=r"no figures from test clips for net-0 .* how often it is wrong"
+    ):
+        model_versions.activate(rows["0"])
+    with pytest.raises(model_versions.NotActivated, match="not installed any more"):
+        model_versions.activate(make_model_version())
+
+    assert active_versions() == ["2"]
+
+
+def test_a_video_can_be_examined_with_what_has_been_evaluated(
+    installed: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed[:0] = [stand_in_release(version="0", evaluated=False)]
+    make_model_version(name="gone")
+
+    assert [row.version for row in model_versions.choices()] == ["2", "1"]  # the active one first
+
+    unmeasured = stand_in_release(version="3", evaluated=False)
+    installed[:] = [OLD, unmeasured]  # the default now, and so the active one
+    assert [row.version for row in model_versions.choices()] == ["3", "1"]
+
+
 def test_active_registers_what_a_fresh_installation_has(installed: list[SimpleNamespace]) -> None:
     row, found = model_versions.active()
     assert (row.version, found.sha256) == ("2", NEW.sha256)
@@ -70,7 +98,7 @@ def test_default_takes_over_when_the_active_model_is_gone(installed: list[Simple
 
 def test_other_weights_under_the_same_name_are_another_model(installed: list[SimpleNamespace]) -> None:
     model_versions.register()
-    installed[1] = SimpleNamespace(name="net", version="2", sha256="3" * 64)
+    installed[1] = stand_in_release(version="2", sha256="3" * 64)
 
     row, _found = model_versions.active()
 
@@ -110,6 +138,27 @@ def test_a_damaged_folder_does_not_stop_the_active_model(
     again, found = model_versions.active()
     assert (again, found.sha256) == (row, NEW.sha256)
     assert model_versions.is_installed(row)
+
+
+@pytest.mark.parametrize("damaged", ["metrics.json", "model.toml", "card.md"])
+def test_figures_count_for_the_weights_and_thresholds_they_were_measured_with(damaged: str, tmp_path: Path) -> None:
+    folder = tmp_path / "net-1"
+    shipped = release.default_release().folder
+    folder.mkdir()
+    for name in ("metrics.json", "model.toml", "card.md", "SHA256SUMS"):
+        shutil.copy(shipped / name, folder / name)
+    assert release.load_release(folder).is_evaluated()
+
+    changed = {
+        "metrics.json": '{"error_rates": {}}',
+        "model.toml": (folder / "model.toml").read_text().replace("min_frames = 5", "min_frames = 4"),
+        "card.md": " ",
+    }
+    (folder / damaged).write_text(changed[damaged])
+    assert not release.load_release(folder).is_evaluated()
+    (folder / damaged).unlink()
+    if damaged != "model.toml":
+        assert not release.load_release(folder).is_evaluated()
 
 
 def test_the_model_that_ships_can_be_registered() -> None:

@@ -16,7 +16,7 @@ from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, Mod
 from detector import release
 from detector.errors import DetectorError, ErrorCode
 from detector.report import Report
-from tests.analysis.builders import make_analysis, make_video
+from tests.analysis.builders import make_analysis, make_model_version, make_video, stand_in_release
 from tests.analysis.stand_in import Detector
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +44,29 @@ def stored() -> list[str]:
 def work_folders() -> list[Path]:
     folder = Path(settings.DATA_DIR) / "tmp"
     return list(folder.glob("analysis-*")) if folder.exists() else []
+
+
+def test_the_version_that_was_asked_for_judges(
+    analysis: Analysis, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = stand_in_release(version="1")
+    monkeypatch.setattr(release, "releases", lambda: [older, release.default_release()])
+    asked = {row.name: row for row in model_versions.register()}["net"]
+    Analysis.objects.update(model_requested=asked)
+    assert model_versions.active()[0] != asked
+
+    run(analysis)
+
+    assert (analysis.state, analysis.model_version) == (State.DONE, asked)
+
+
+def test_a_version_that_is_gone_by_then_is_said(analysis: Analysis, detector: Detector) -> None:
+    Analysis.objects.update(model_requested=make_model_version(name="gone"))
+
+    run(analysis)
+
+    assert (analysis.state, analysis.error_code) == (State.FAILED, "model_version_gone")
+    assert detector.calls == []
 
 
 def test_analysis_is_run_and_everything_found_is_kept(analysis: Analysis, detector: Detector) -> None:

@@ -1,5 +1,8 @@
 """Who reaches what: every address of an analysis, asked for by its owner, a stranger, staff and nobody."""
 
+from typing import Any
+from uuid import UUID
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -11,14 +14,18 @@ from tests.analysis.builders import make_analysis, make_user
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["detail", "progress", "again", "delete"]
+PAGES = ["detail", "progress", "again", "delete", "compare", "compare_with"]
 FILES = ["status", "report", "video", "poster", "frame", "crop", "heatmap"]
 ACTIONS = ["cancel", "retry", "again", "delete"]
+OTHER = UUID("9f1c1fd4-28d8-4d40-9d5c-6a7c0c9d7d11")
 OF_NO_ANALYSIS = {"list", "new", "delete_many", "staff"}
 
 
 def address(name: str, analysis: Analysis) -> str:
-    parts: dict[str, list[int]] = {"frame": [1], "crop": [0, 1], "heatmap": [0, 1]}
+    parts: dict[str, list[Any]] = {"frame": [1], "crop": [0, 1], "heatmap": [0, 1]}
+    if name == "compare_with":
+        other = Analysis.objects.filter(pk=OTHER).first() or make_analysis(State.DONE, video=analysis.video, pk=OTHER)
+        parts = {name: [other.pk]}
     return reverse(f"analysis:{name}", args=[analysis.pk, *parts.get(name, [])])
 
 
