@@ -1,7 +1,7 @@
 """Trains the temporal head on features of whole tracks; the backbone stays as ``train`` left it.
 
-Features are computed once for several versions of every clip (plain, degraded, and self-blended from genuine ones, with
-one blend for the whole clip or another in each frame, as real swaps flicker) and kept in memory.
+Features are computed once for several versions of every clip (plain, degraded, and fakes made of genuine ones, steady
+or with the flicker, jitter and drift of real ones: ``clip_fakes``) and kept in memory.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from torch.nn import functional
 
 from detector.model import Detector
 from detector.release import CropShape
+from detector.training.clip_fakes import Frames, clip_fake
 from detector.training.degrade import Chain
-from detector.training.fakes import self_blend
 from detector.training.packs import Clip, Pack
 from detector.training.pairs import normalised
+
+DONORS = 8  # clips among which a swapped face is looked for
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,25 @@ def sequences(
 
 
 def _version(videos: Pack, clip: Clip, shape: CropShape, chain: Chain, blend: Generator | None) -> NDArray[np.uint8]:
-    """(T, S, S, 3) crops of one version."""
-    flickers = blend is not None and blend.random() < 0.5
-    seed = int(blend.integers(2**31)) if blend is not None else 0
-    crops = []
-    for offset in range(clip.count):
-        index = clip.first + offset
-        picture = videos.crop(index)
-        if blend is not None:
-            _, picture = self_blend(picture, videos.landmarks[index], np.random.default_rng(seed + offset * flickers))
-        crops.append(chain.apply(picture, videos.margin, shape.size, shape.margin))
-    return np.stack(crops)
+    """(T, S, S, 3) crops of one version; with ``blend``, of a fake made of it."""
+    frames = _frames(videos, clip)
+    pictures = frames.pictures if blend is None else clip_fake(frames, blend, _donor(videos, clip, blend))
+    return np.stack([chain.apply(picture, videos.margin, shape.size, shape.margin) for picture in pictures])
+
+
+def _frames(videos: Pack, clip: Clip) -> Frames:
+    places = range(clip.first, clip.first + clip.count)
+    return Frames([videos.crop(index) for index in places], [videos.landmarks[index] for index in places])
+
+
+def _donor(videos: Pack, clip: Clip, random: Generator) -> Frames | None:
+    """The genuine clip of another source, out of DONORS drawn, whose face stands most like that of ``clip``."""
+    others = [other for other in videos.clips if other.label == 0 and other.source != clip.source]
+    if not others:
+        return None
+    drawn = [others[int(random.integers(len(others)))] for _ in range(DONORS)]
+    wanted = videos.landmarks[clip.first : clip.first + clip.count].mean(axis=0)
+    return _frames(videos, min(drawn, key=lambda other: float(np.square(videos.landmarks[other.first] - wanted).sum())))
 
 
 def _sequence(model: Detector, crops: NDArray[np.uint8], label: int, clip: Clip, device: torch.device) -> Sequence:
