@@ -1,4 +1,4 @@
-"""The command line: ``python -m detector analyze | probe | evaluate | bench``; ``--help`` explains each.
+"""The command line: ``python -m detector analyze | probe | evaluate | robustness | bench``; ``--help`` explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
 input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs in a child
@@ -7,25 +7,27 @@ process with little memory, and an interruption while something loads must end q
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
+from detector import cli_measure
+from detector.cli_options import (
+    OK,
+    Refused,
+    add_depth,
+    add_limits,
+    check_frames,
+    limits_of,
+    print_json,
+    release_of,
+    settings_of,
+)
 from detector.errors import DetectorError
 
-if TYPE_CHECKING:
-    from detector.pipeline import Settings
-    from detector.release import Release
-    from detector.video import Limits
-
-OK, REFUSED, INTERRUPTED = 0, 2, 130
-
-
-class _Refused(Exception):
-    """The arguments cannot be used; the message is one whole sentence."""
+REFUSED, INTERRUPTED = 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (DetectorError, _Refused) as error:
+    except (DetectorError, Refused) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -59,21 +61,17 @@ def _refuse(sentence: str) -> int:
     return REFUSED
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
-
-
 def _analyze(options: argparse.Namespace) -> int:
     from detector.video import probe  # noqa: PLC0415 -- slow import
 
-    limits = _limits(options)
+    limits = limits_of(options)
     probe(options.video, limits)  # so that a wrong file is refused before the network has been loaded
     from detector import pipeline, summary  # noqa: PLC0415 -- slow import
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
 
-    settings = _settings(options, limits)
-    release = _release(options.model)
+    settings = settings_of(options, limits)
+    release = release_of(options.model)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     with Progress() as bar:
@@ -87,7 +85,7 @@ def _analyze(options: argparse.Namespace) -> int:
             on_progress=lambda stage, share: bar.show(summary.STAGE_WORDS[stage], share),
         )
     if options.json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         print(summary.of(report, release, options.out), flush=True)
     return OK
@@ -97,48 +95,14 @@ def _probe(options: argparse.Namespace) -> int:
     from detector.video import probe, save_poster  # noqa: PLC0415 -- slow import
 
     try:
-        info = probe(options.path, _limits(options))
+        info = probe(options.path, limits_of(options))
         if options.poster:
             save_poster(options.path, info, options.poster)
     except DetectorError as error:
         if options.json:
-            _print_json({"error": {"code": str(error.code), "message": str(error)}})
+            print_json({"error": {"code": str(error.code), "message": str(error)}})
         raise
-    _print_json(dataclasses.asdict(info))
-    return OK
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from detector import evaluate, evaluate_text  # noqa: PLC0415 -- slow import
-    from detector.evaluate_kinds import read_kinds  # noqa: PLC0415 -- slow import
-    from detector.evaluate_rows import ManifestError  # noqa: PLC0415 -- slow import
-    from detector.progress import Progress  # noqa: PLC0415 -- slow import
-
-    if options.jobs < 1:
-        raise _Refused(f"The number of jobs must be at least 1, not {options.jobs}.")
-    settings = _settings(options, _limits(options))
-    with Progress() as bar:
-        try:
-            order = evaluate.Order(
-                options.manifest,
-                options.split,
-                _release(options.model),
-                settings,
-                options.jobs,
-                read_kinds(options.kinds) if options.kinds else None,
-                options.metadata_baseline,
-            )
-            evaluation = evaluate.evaluate(
-                order,
-                options.out,
-                lambda done, total: bar.show(f"{done} of {total} videos", done / total),
-            )
-        except ManifestError as refusal:
-            raise _Refused(str(refusal)) from refusal
-    if options.text:
-        print(evaluate_text.of(evaluation), flush=True)
-    else:
-        _print_json(evaluation)
+    print_json(dataclasses.asdict(info))
     return OK
 
 
@@ -146,8 +110,8 @@ def _bench(options: argparse.Namespace) -> int:
     from detector import bench  # noqa: PLC0415 -- slow import
 
     if not 1 <= options.seconds <= 600:
-        raise _Refused(f"The sample clip must last between 1 and 600 seconds, not {options.seconds:g}.")
-    _check_frames(options.frames)
+        raise Refused(f"The sample clip must last between 1 and 600 seconds, not {options.seconds:g}.")
+    check_frames(options.frames)
     try:
         result = bench.bench(
             options.videos,
@@ -158,38 +122,12 @@ def _bench(options: argparse.Namespace) -> int:
             on_step=lambda words: print(words, file=sys.stderr),
         )
     except bench.BenchError as error:
-        raise _Refused(str(error)) from error
+        raise Refused(str(error)) from error
     if options.json:
-        _print_json(result)
+        print_json(result)
     else:
         print(bench.as_table(result), flush=True)
     return OK
-
-
-def _release(folder: Path | None) -> "Release":
-    from detector.release import default_release, load_release  # noqa: PLC0415 -- slow import
-
-    return load_release(folder) if folder else default_release()
-
-
-def _settings(options: argparse.Namespace, limits: "Limits") -> "Settings":
-    from detector.pipeline import Settings  # noqa: PLC0415 -- slow import
-
-    _check_frames(options.frames)
-    return Settings(frames=options.frames, limits=limits)
-
-
-def _check_frames(frames: int) -> None:
-    from detector.pipeline import MAX_FRAMES, MIN_FRAMES  # noqa: PLC0415 -- slow import
-
-    if not MIN_FRAMES <= frames <= MAX_FRAMES:
-        raise _Refused(f"The number of frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {frames}.")
-
-
-def _limits(options: argparse.Namespace) -> "Limits":
-    from detector.video import Limits  # noqa: PLC0415 -- slow import
-
-    return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -202,40 +140,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("video", type=Path, metavar="VIDEO")
     command.add_argument("--out", type=Path, metavar="DIR", help="gets crops, heatmaps and annotated frames")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    _add_depth(command)
-    _add_limits(command)
+    add_depth(command)
+    add_limits(command)
     command.set_defaults(run=_analyze)
 
     command = commands.add_parser("probe", help="say what a file holds, as JSON; or why it is refused")
     command.add_argument("path", type=Path, metavar="PATH")
     command.add_argument("--json", action="store_true", help="print a refusal as JSON too")
     command.add_argument("--poster", type=Path, metavar="FILE", help="JPEG to write, from a tenth into the video")
-    _add_limits(command)
+    add_limits(command)
     command.set_defaults(run=_probe)
 
-    command = commands.add_parser("evaluate", help="measure the detector on videos whose truth is known, as JSON")
-    command.add_argument(
-        "manifest", type=Path, metavar="MANIFEST", help="CSV with file, label (real or fake), split, dataset, source …"
-    )
-    command.add_argument("--split", help="only the videos of this split")
-    command.add_argument(
-        "--out", type=Path, metavar="DIR", help="gets a CSV of every video, the JSON and two plots; resumes there"
-    )
-    command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
-    command.add_argument(
-        "--kinds", type=Path, metavar="CSV", help="dataset, source, kind: what footage clips are, such as webcam"
-    )
-    command.add_argument(
-        "--metadata-baseline",
-        nargs="?",
-        const="train",
-        metavar="SPLIT",
-        help="also rank the videos by size, codec, length and the like, learnt on SPLIT (default: train)",
-    )
-    command.add_argument("--text", action="store_true", help="print a summary in words instead of JSON")
-    _add_depth(command)
-    _add_limits(command)
-    command.set_defaults(run=_evaluate)
+    cli_measure.add_commands(commands)
 
     command = commands.add_parser("bench", help="measure seconds by stage and peak memory on this machine")
     command.add_argument("--json", action="store_true", help="print the measurements as JSON")
@@ -246,22 +162,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--videos", type=Path, nargs="+", default=[], metavar="VIDEO", help="to be measured after the sample clip"
     )
-    _add_depth(command)
+    add_depth(command)
     command.set_defaults(run=_bench)
     return parser
-
-
-def _add_depth(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--frames", type=int, default=60, help="how many to look at, 10 to 120 (default: 60)")
-    command.add_argument("--model", type=Path, metavar="FOLDER", help="the model to use (default: the one installed)")
-
-
-def _add_limits(command: argparse.ArgumentParser) -> None:
-    from detector.video import Limits  # noqa: PLC0415 -- slow import
-
-    limits = Limits()
-    command.add_argument("--max-bytes", type=int, default=limits.max_bytes, help="default: %(default)s")
-    command.add_argument("--max-duration-s", type=float, default=limits.max_duration_s, help="default: %(default)s")
-    command.add_argument(
-        "--max-pixels", type=int, default=limits.max_pixels, help="in one frame (default: %(default)s)"
-    )

@@ -50,7 +50,7 @@ def measure(results: Sequence[Result]) -> Figures:
     }
     return {
         "overall": part(results),
-        **_matched(results),
+        **matched(results),
         "recall": [_recall(results, share) for share in FALSE_ALARMS],
         "error_rates": _error_rates(results),
         "quality_bands": _quality_bands(results),
@@ -95,7 +95,8 @@ def _ranking(results: Sequence[Result]) -> Figures:
     return {"auc": _rounded(metrics.auc(labels, scores)), "auc_interval": _bounds(interval)}
 
 
-def _matched(results: Sequence[Result]) -> Figures:
+def matched(results: Sequence[Result]) -> Figures:
+    """The matched AUC with its interval, and the AUC of each matched data set."""
     labels, scores, members = judged(results)
     names = [result.clip.dataset for result in members]
     sets = metrics.matched_sets(labels, names) if labels else {}
@@ -115,10 +116,10 @@ def _matched(results: Sequence[Result]) -> Figures:
 def _recall(results: Sequence[Result], share: float) -> Figures:
     labels, _, members = judged(results)
     sets = metrics.matched_sets(labels, [result.clip.dataset for result in members]) if labels else {}
-    matched = [members[index] for at in sets.values() for index in at]
-    genuine = [sum(not one.clip.label for one in those) for those in (members, matched)]
+    inside = [members[index] for at in sets.values() for index in at]
+    genuine = [sum(not one.clip.label for one in those) for those in (members, inside)]
     value, interval = _recall_of(members, share)
-    matched_value, matched_interval = _recall_of(matched, share) if genuine[1] * share >= 1 else (None, None)
+    matched_value, matched_interval = _recall_of(inside, share) if genuine[1] * share >= 1 else (None, None)
     return {
         "false_alarms": share,
         "genuine": genuine[0],

@@ -1,7 +1,8 @@
-"""Draws an evaluation: the ROC curve and the reliability diagram, as PNG."""
+"""Draws an evaluation: the ROC curve, the reliability diagram and AUC against severity, as PNG."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,6 +70,57 @@ def draw_reliability(results: Sequence[Result], title: str, target: Path) -> Non
     error = metrics.expected_calibration_error(labels, scores)
     axes.text(0.98, 0.03, f"expected calibration error {error:.3f}", ha="right", fontsize=8, color=INK)
     _save(figure, target)
+
+
+def draw_robustness(robustness: dict[str, Any], target: Path) -> None:
+    """AUC against severity, a panel for each kind of damage, from the clips as given on the left.
+
+    ``robustness`` is what ``robustness.sweep`` returned. Whiskers are 95 % intervals over sources.
+    """
+    measured = robustness["degradations"]
+    given = [one for one in measured if one["family"] == "none"]
+    families = list(dict.fromkeys(one["family"] for one in measured if one["family"] != "none"))
+    figure = Figure(figsize=(2.3 * max(1, len(families)) + 0.6, 3.4), dpi=144, layout="constrained")
+    FigureCanvasAgg(figure)
+    model, names = robustness["model"], families or ["as given"]
+    figure.suptitle(
+        f"{model['name']} {model['version']}, {robustness['split'] or 'all'}, {robustness['clips']} clips, "
+        f"{robustness['frames']} frames",
+        fontsize=10,
+    )
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, family in zip(panels, names, strict=True):
+        shown = [*given, *(one for one in measured if one["family"] == family)]
+        if family == "brightness":  # which is damaged both ways
+            shown.sort(key=lambda one: one["severity"] or 1)
+        _draw_severities(axes, shown, "auc", QUIET, 0.06, "overall")
+        _draw_severities(axes, shown, "matched_auc", STRONG, -0.06, "matched")
+        axes.set_title(family, fontsize=9)
+        axes.set_xticks(range(len(shown)), [_tick(one) for one in shown], fontsize=8)
+        axes.set(ylim=(0.0, 1.02), xlim=(-0.4, len(shown) - 0.6))
+        axes.axhline(0.5, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+        axes.grid(color="#e6e8eb", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("area under the ROC curve")
+    panels[0].legend(loc="lower left", frameon=False, fontsize=8)
+    _save(figure, target)
+
+
+def _draw_severities(
+    axes: Axes, shown: Sequence[dict[str, Any]], name: str, colour: str, shift: float, words: str
+) -> None:
+    points = [(place + shift, one[name], one[f"{name}_interval"]) for place, one in enumerate(shown)]
+    points = [point for point in points if point[1] is not None]
+    axes.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, marker="o", markersize=4, label=words)
+    for x, _, bounds in points:
+        if bounds:
+            axes.plot([x, x], bounds, color=colour, linewidth=1)
+
+
+def _tick(one: dict[str, Any]) -> str:
+    if one["family"] == "none":
+        return "given"
+    return f"CRF {one['severity']:g}" if one["family"] == "compression" else f"{one['severity']:g}"
 
 
 def _square(title: str, along: str, up: str) -> tuple[Figure, Axes]:

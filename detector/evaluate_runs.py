@@ -48,7 +48,7 @@ def results(clips: Sequence[Clip], plan: Plan, work: Work | None = None) -> Gene
     ``work`` runs in the child, and analyses the clip unless told otherwise. Raises DetectorError when the model cannot
     be used.
     """
-    work = work or _examine_here
+    work = work or examine_here
     waiting = list(clips)
     while waiting:
         suspects: list[Clip] = []
@@ -136,7 +136,7 @@ def _submit(pool: ProcessPoolExecutor, clips: Sequence[Clip], plan: Plan, work: 
         signal.signal(signal.SIGINT, before)
 
 
-def _examine_here(clip: Clip, plan: Plan) -> Answer:
+def examine_here(clip: Clip, plan: Plan) -> Answer:
     """Runs in the child: the result, or code and sentence of why the model cannot be used."""
     global _network  # noqa: PLW0603 -- a process keeps its network between clips
     if _network is None:

@@ -350,7 +350,7 @@ def test_the_command_prints_words_when_asked_to(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(evaluate_runs, "_examine_here", _work)
+    monkeypatch.setattr(evaluate_runs, "examine_here", _work)
     kinds = _write(tmp_path / "kinds.csv", [["dataset", "source", "kind"], ["a", "", "webcam"]])
     options = ["--text", "--kinds", str(kinds), "--frames", "10", "--model", str(release.folder)]
 
@@ -409,7 +409,7 @@ def test_clips_are_really_analysed_in_a_child_process(plan: Plan, tmp_path: Path
 def test_the_command_prints_one_json_object(
     manifest: Path, release: Release, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluate_runs, "_examine_here", _work)
+    monkeypatch.setattr(evaluate_runs, "examine_here", _work)
     model = ["--model", str(release.folder)]
 
     code = cli.main(["evaluate", str(manifest), "--split", "test", "--jobs", "3", "--frames", "10", *model])

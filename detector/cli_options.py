@@ -1,0 +1,70 @@
+"""What the commands of the command line share: their common options, and how they refuse and print."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detector.pipeline import Settings
+    from detector.release import Release
+    from detector.video import Limits
+
+OK = 0
+
+
+class Refused(Exception):
+    """The arguments cannot be used; the message is one whole sentence."""
+
+
+def print_json(value: Any) -> None:
+    """Write ``value`` to stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def release_of(folder: Path | None) -> "Release":
+    """The model to use: the one in ``folder``, or the one installed."""
+    from detector.release import default_release, load_release  # noqa: PLC0415 -- slow import
+
+    return load_release(folder) if folder else default_release()
+
+
+def settings_of(options: argparse.Namespace, limits: "Limits") -> "Settings":
+    """Settings with the frames that were asked for; Refused when they are too few or too many."""
+    from detector.pipeline import Settings  # noqa: PLC0415 -- slow import
+
+    check_frames(options.frames)
+    return Settings(frames=options.frames, limits=limits)
+
+
+def check_frames(frames: int) -> None:
+    """Raise Refused unless so many frames can be looked at."""
+    from detector.pipeline import MAX_FRAMES, MIN_FRAMES  # noqa: PLC0415 -- slow import
+
+    if not MIN_FRAMES <= frames <= MAX_FRAMES:
+        raise Refused(f"The number of frames must lie between {MIN_FRAMES} and {MAX_FRAMES}, not {frames}.")
+
+
+def limits_of(options: argparse.Namespace) -> "Limits":
+    """The limits that were asked for."""
+    from detector.video import Limits  # noqa: PLC0415 -- slow import
+
+    return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
+
+
+def add_depth(command: argparse.ArgumentParser) -> None:
+    """How many frames to look at, with which model."""
+    command.add_argument("--frames", type=int, default=60, help="how many to look at, 10 to 120 (default: 60)")
+    command.add_argument("--model", type=Path, metavar="FOLDER", help="the model to use (default: the one installed)")
+
+
+def add_limits(command: argparse.ArgumentParser) -> None:
+    """What is refused."""
+    from detector.video import Limits  # noqa: PLC0415 -- slow import
+
+    limits = Limits()
+    command.add_argument("--max-bytes", type=int, default=limits.max_bytes, help="default: %(default)s")
+    command.add_argument("--max-duration-s", type=float, default=limits.max_duration_s, help="default: %(default)s")
+    command.add_argument(
+        "--max-pixels", type=int, default=limits.max_pixels, help="in one frame (default: %(default)s)"
+    )
