@@ -36,6 +36,15 @@ class NetworkShape:
     hidden: int  # of the LSTM
     dropout: float
     base: str | None = None  # file under models/bases with the weights that every version shares
+    recurrence: str = (
+        "lstm"  # over the frames; or, of imported checkpoints, "last_frame" or "frame_mean" (memoryless.py)
+    )
+    colours: str = "rgb"  # the order of the channels that the weights were trained with, or "bgr"
+
+    @property
+    def maps_add_up(self) -> bool:
+        """Whether the class activation maps are exact: their mean plus the frame head's bias is the frame's logit."""
+        return self.recurrence == "lstm"
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,11 @@ class Release:
 
     @property
     def base(self) -> Path | None:
-        """The weights that this version shares with others, where it does."""
-        return None if self.network.base is None else self.folder.parent / BASES / self.network.base
+        """The weights that this version shares with others, where it does: beside its folder, else as installed."""
+        if self.network.base is None:
+            return None
+        beside = self.folder.parent / BASES / self.network.base
+        return beside if beside.is_file() else MODELS_DIR / BASES / self.network.base
 
     def card(self) -> str:
         """The model card, in Markdown."""
@@ -104,7 +116,7 @@ class Release:
     def verify(self) -> None:
         """Compare every file with SHA256SUMS; raises DetectorError(MODEL_MISSING or MODEL_DAMAGED)."""
         for name, expected in _checksums(self.folder).items():
-            path = self.folder / name
+            path = self.base if self.base is not None and name == f"../{BASES}/{self.base.name}" else self.folder / name
             if not path.is_file():
                 raise DetectorError(ErrorCode.MODEL_MISSING, f"The model file {name} is missing; install Unmask again.")
             if sha256_of(path) != expected:

@@ -1,6 +1,7 @@
 """CLIP's tower: read from the file that carries it, exact maps, and the same numbers when served over a shared base."""
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper
 from safetensors.numpy import load_file
 from safetensors.torch import save_file as save_torch
 
+from detector import release
 from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
 from detector.model import Detector
@@ -103,7 +105,25 @@ def test_a_release_over_a_base_holds_the_tuned_weights_alone(folder: Path) -> No
     assert f"../{BASES}/clip-vit-b16.safetensors" in (folder / "SHA256SUMS").read_text()
 
 
-def test_a_base_that_changed_or_went_is_refused(folder: Path, models: Path) -> None:
+def test_a_model_folder_elsewhere_finds_the_installed_base(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "alone")
+    alone = load_release(tmp_path / "alone")
+    monkeypatch.setattr(release, "MODELS_DIR", tmp_path)
+    with pytest.raises(DetectorError):
+        alone.verify()
+
+    monkeypatch.setattr(release, "MODELS_DIR", models)
+    alone.verify()
+
+    assert alone.base == models / BASES / "clip-vit-b16.safetensors"
+
+
+def test_a_base_that_changed_or_went_is_refused(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "MODELS_DIR", tmp_path)
     base = models / BASES / "clip-vit-b16.safetensors"
     whole = base.read_bytes()
     for damage, code in ((whole[:-1] + b"?", ErrorCode.MODEL_DAMAGED), (None, ErrorCode.MODEL_MISSING)):
