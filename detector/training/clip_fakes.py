@@ -55,12 +55,12 @@ class Course:
         flickers, trembles, drifts, changes = chosen
         offset, scale = np.zeros((count, 2)), np.ones(count)
         if trembles:
-            offset += random.normal(0, random.uniform(0.004, 0.02), (count, 2))
+            offset += jitter(count, random.uniform(0.004, 0.02), random)
             scale += random.normal(0, random.uniform(0.002, 0.012), count)
         if drifts:
-            offset += _drift(count, random.uniform(0.02, 0.06), random)
+            offset += drift(count, random.uniform(0.02, 0.06), random)
         return cls(
-            _flicker(count, random) if flickers else steady.strength,
+            flicker(count, random) if flickers else steady.strength,
             offset.astype(np.float32),
             scale.astype(np.float32),
             random.random(count) < random.uniform(0.2, 1.0) if changes else steady.anew,
@@ -107,16 +107,22 @@ def manipulated(
     return made
 
 
-def _flicker(count: int, random: Generator) -> NDArray[np.float32]:
-    """Strengths that go up and down, or are full but for a few frames in which the face was lost."""
+def flicker(count: int, random: Generator) -> NDArray[np.float32]:
+    """(T,) strengths that go up and down, or are full but for a few frames in which the face was lost."""
     if random.random() < 0.5:
         wavering = 1 - np.abs(random.normal(0, random.uniform(0.1, 0.4), count))
         return np.asarray(np.clip(wavering, 0.1, 1), np.float32)
     lost = random.random(count) < random.uniform(0.05, 0.3)
+    lost[int(random.integers(count))] = False
     return np.where(lost, random.choice([0.0, 0.3]), 1.0).astype(np.float32)
 
 
-def _drift(count: int, reach: float, random: Generator) -> NDArray[np.float64]:
+def jitter(count: int, deviation: float, random: Generator) -> NDArray[np.float64]:
+    """(T, 2) offsets that know nothing of each other."""
+    return random.normal(0, deviation, (count, 2))
+
+
+def drift(count: int, reach: float, random: Generator) -> NDArray[np.float64]:
     """(T, 2) offsets that swing slowly, at most once over the clip, and at most by ``reach``."""
     time = np.linspace(0, random.uniform(0.3, 1.0), count)
     phases, towards = random.random(2), random.uniform(0.4, 1.0, 2)

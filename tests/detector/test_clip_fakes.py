@@ -97,12 +97,17 @@ def test_courses_are_steady_or_flicker_or_tremble_or_drift() -> None:
 
 
 def test_drift_is_slow_and_jitter_is_not() -> None:
-    drift = clip_fakes._drift(COUNT, 0.05, np.random.default_rng(1))
-    steps = np.abs(np.diff(drift, axis=0)).max()
+    for seed in range(10):
+        slow = clip_fakes.drift(30, 0.05, np.random.default_rng(seed))
+        quick = clip_fakes.jitter(30, 0.02, np.random.default_rng(seed))
 
-    assert np.abs(drift).max() <= 0.05
-    assert steps < 0.035
-    assert np.ptp(drift, axis=0).max() > 1.5 * steps
+        assert np.abs(slow).max() <= 0.05
+        assert np.abs(np.diff(slow, axis=0)).max() < 0.25 * np.ptp(slow, axis=0).max()
+        assert np.abs(np.diff(quick, axis=0)).max() > 0.4 * np.ptp(quick, axis=0).max()
+
+
+def test_a_flicker_never_leaves_every_frame_genuine() -> None:
+    assert all(clip_fakes.flicker(1, np.random.default_rng(seed)).max() > 0 for seed in range(200))
 
 
 def test_a_mouth_comes_from_the_same_distance_in_every_frame() -> None:
