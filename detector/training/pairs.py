@@ -1,9 +1,9 @@
 """Draws training batches: pairs of one genuine and one fake crop that share their source and their degradation.
 
 A pair is a fake clip beside a genuine clip of its source (of its data set where the source has none), or a genuine crop
-beside a fake made of it: self-blended, with another person's face, or with the mouth of another moment. Sources are
-drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone, so training
-resumes at any step.
+beside a fake made of it: self-blended, with another person's face, restored, or with the mouth of another moment.
+Sources are drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone, so
+training resumes at any step.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 from detector.release import CropShape
 from detector.training.composites import swap_face, swap_mouth
 from detector.training.degrade import Chain
-from detector.training.fakes import self_blend
+from detector.training.fakes import restored, self_blend
 from detector.training.packs import Clip, Pack
 from detector.training.recipe import Mixture
 
@@ -60,6 +60,7 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
             self._unpaired: self.mixture.unpaired if self.unpaired else 0,
             self._blended: self.mixture.self_blended,
             self._swapped: self.mixture.swapped,
+            self._restored: self.mixture.restored,
             self._other_mouth: self.mixture.mouth,
         }
         ways = {way: share for way, share in ways.items() if share}
@@ -87,6 +88,11 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         target = pack.crop(index)
         fake = swap_face(target, pack.landmarks[index], giver.crop(donor), giver.landmarks[donor], random)
         return [(target, pack.margin), (fake, pack.margin)]
+
+    def _restored(self, random: Generator) -> list[Cut]:
+        pack, _, index = self._genuine(random)
+        picture = pack.crop(index)
+        return [(picture, pack.margin), (restored(picture, pack.landmarks[index], random), pack.margin)]
 
     def _other_mouth(self, random: Generator) -> list[Cut]:
         pack, clip, index = self._genuine(random)

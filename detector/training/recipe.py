@@ -19,6 +19,7 @@ class Mixture:
     unpaired: float = 0.1  # a fake clip whose source has no genuine one, beside one of its data set or of any
     self_blended: float = 0.3
     swapped: float = 0.1  # another person's face, made here
+    restored: float = 0.0  # the look that reenactment, talking heads and restoration leave on the inner face
     mouth: float = 0.15  # the mouth of another moment, as lip-sync leaves it
     photographs: float = 0.5  # share of photographs among the genuine pictures that fakes are made from
 

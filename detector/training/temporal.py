@@ -1,7 +1,8 @@
 """Trains the temporal head on features of whole tracks; the backbone stays as ``train`` left it.
 
 Features are computed once for several versions of every clip (plain, degraded, and fakes made of genuine ones, steady
-or with the flicker, jitter and drift of real ones: ``clip_fakes``) and kept in memory.
+or with the flicker, jitter and drift of real ones: ``clip_fakes``) and kept in memory. Only sources that are there as
+genuine and as fake are learnt from, so that a source never tells the class.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Plan:
     """One training of the temporal head."""
 
     versions: int = 2  # degraded versions of every clip beside the plain one
+    crops: int | None = None  # of each clip, at even distances; all when not given
     steps: int = 600
     batch: int = 48
     rate: float = 1e-3
@@ -52,13 +54,13 @@ def train_temporal(
     """Train ``model.temporal_head`` in place and return the log."""
     torch.manual_seed(plan.seed)
     random = np.random.default_rng(plan.seed)
-    by_source = _by_label_and_source(sequences(model, videos, shape, plan, random, device))
+    pairs = _pairs(sequences(model, videos, shape, plan, random, device))
     head = model.temporal_head.to(device).train()
     optimiser = torch.optim.AdamW(head.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, plan.steps)
     log, losses = [], []
     for step in range(1, plan.steps + 1):
-        chosen = [_draw(by_source[index % 2], random) for index in range(plan.batch)]
+        chosen = [one for _ in range(plan.batch // 2) for one in _draw(pairs, random)]
         pooled, mask = _padded([_part(one.features, plan.shortest, random) for one in chosen])
         labels = torch.tensor([one.label for one in chosen], device=device)
         noise = 1 + 0.1 * torch.randn_like(pooled)
@@ -83,41 +85,44 @@ def sequences(
 ) -> list[Sequence]:
     """Every version of every clip."""
     model.eval()
+    genuine, fake = ({clip.source for clip in videos.clips if clip.label == label} for label in (0, 1))
+    made = [clip for clip in videos.clips if clip.source in genuine and (clip.label == 0 or clip.source in fake)]
     found = []
-    for index, clip in enumerate(videos.clips):
-        found.append(
-            _sequence(model, _version(videos, clip, shape, Chain.draw(random, 0.0), None), clip.label, clip, device)
-        )
+    for index, clip in enumerate(made):
+        frames = _frames(videos, clip, plan.crops)
+        plain = _version(videos, frames, shape, Chain.draw(random, 0.0))
+        found.append(_sequence(model, plain, clip.label, clip, device))
         for _ in range(plan.versions):
-            chain = Chain.draw(random)
-            blend = random.spawn(1)[0] if clip.label == 0 and random.random() < 0.5 else None
-            version = _version(videos, clip, shape, chain, blend)
-            found.append(_sequence(model, version, 1 if blend else clip.label, clip, device))
-        if (index + 1) % 100 == 0:
-            print(f"features of {index + 1} of {len(videos.clips)} clips", flush=True)
+            chain, own = Chain.draw(random), random.spawn(1)[0]
+            found.append(_sequence(model, _version(videos, frames, shape, chain), clip.label, clip, device))
+            if clip.label == 0:
+                faked = Frames(clip_fake(frames, own, _donor(videos, clip, plan.crops, own)), frames.landmarks)
+                found.append(_sequence(model, _version(videos, faked, shape, chain), 1, clip, device))
+        if (index + 1) % 50 == 0:
+            print(f"features of {index + 1} of {len(made)} clips", flush=True)
     return found
 
 
-def _version(videos: Pack, clip: Clip, shape: CropShape, chain: Chain, blend: Generator | None) -> NDArray[np.uint8]:
-    """(T, S, S, 3) crops of one version; with ``blend``, of a fake made of it."""
-    frames = _frames(videos, clip)
-    pictures = frames.pictures if blend is None else clip_fake(frames, blend, _donor(videos, clip, blend))
-    return np.stack([chain.apply(picture, videos.margin, shape.size, shape.margin) for picture in pictures])
+def _version(videos: Pack, frames: Frames, shape: CropShape, chain: Chain) -> NDArray[np.uint8]:
+    """(T, S, S, 3) crops as they come out of ``chain``."""
+    return np.stack([chain.apply(picture, videos.margin, shape.size, shape.margin) for picture in frames.pictures])
 
 
-def _frames(videos: Pack, clip: Clip) -> Frames:
-    places = range(clip.first, clip.first + clip.count)
-    return Frames([videos.crop(index) for index in places], [videos.landmarks[index] for index in places])
+def _frames(videos: Pack, clip: Clip, count: int | None) -> Frames:
+    count = min(clip.count, count or clip.count)
+    places = (clip.first + np.linspace(0, clip.count - 1, count).round()).astype(int)
+    return Frames([videos.crop(int(index)) for index in places], [videos.landmarks[index] for index in places])
 
 
-def _donor(videos: Pack, clip: Clip, random: Generator) -> Frames | None:
+def _donor(videos: Pack, clip: Clip, count: int | None, random: Generator) -> Frames | None:
     """The genuine clip of another source, out of DONORS drawn, whose face stands most like that of ``clip``."""
     others = [other for other in videos.clips if other.label == 0 and other.source != clip.source]
     if not others:
         return None
     drawn = [others[int(random.integers(len(others)))] for _ in range(DONORS)]
     wanted = videos.landmarks[clip.first : clip.first + clip.count].mean(axis=0)
-    return _frames(videos, min(drawn, key=lambda other: float(np.square(videos.landmarks[other.first] - wanted).sum())))
+    nearest = min(drawn, key=lambda other: float(np.square(videos.landmarks[other.first] - wanted).sum()))
+    return _frames(videos, nearest, count)
 
 
 def _sequence(model: Detector, crops: NDArray[np.uint8], label: int, clip: Clip, device: torch.device) -> Sequence:
@@ -127,17 +132,17 @@ def _sequence(model: Detector, crops: NDArray[np.uint8], label: int, clip: Clip,
     return Sequence(features.float().mean(dim=(2, 3)).cpu(), label, clip.source)
 
 
-def _by_label_and_source(found: list[Sequence]) -> tuple[dict[str, list[Sequence]], dict[str, list[Sequence]]]:
-    by_label: tuple[dict[str, list[Sequence]], dict[str, list[Sequence]]] = {}, {}
+def _pairs(found: list[Sequence]) -> list[tuple[list[Sequence], list[Sequence]]]:
+    """The genuine and the fake sequences of every source."""
+    by_source: dict[str, tuple[list[Sequence], list[Sequence]]] = {}
     for one in found:
-        by_label[one.label].setdefault(one.source, []).append(one)
-    return by_label
+        by_source.setdefault(one.source, ([], []))[one.label].append(one)
+    return [pair for pair in by_source.values() if all(pair)]
 
 
-def _draw(by_source: dict[str, list[Sequence]], random: Generator) -> Sequence:
-    sources = list(by_source)
-    of_source = by_source[sources[int(random.integers(len(sources)))]]
-    return of_source[int(random.integers(len(of_source)))]
+def _draw(pairs: list[tuple[list[Sequence], list[Sequence]]], random: Generator) -> list[Sequence]:
+    """A genuine and a fake sequence of one source, sources being equally likely."""
+    return [of_label[int(random.integers(len(of_label)))] for of_label in pairs[int(random.integers(len(pairs)))]]
 
 
 def _part(features: Tensor, shortest: int, random: Generator) -> Tensor:

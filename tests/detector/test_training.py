@@ -1,7 +1,8 @@
 """What training stands on: packs, made fakes, pairs that share everything but the class, resuming, calibration."""
 
 import json
-from dataclasses import replace
+from collections import Counter
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from detector.training.teacher import Teacher, load_detector
 from tests import videos
 
 SHAPE = CropShape(size=64, margin=1.45)
+WAYS = [field.name for field in fields(Mixture) if field.name not in {"pairs", "photographs"}]
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=10, min_sharpness=0.0, min_frames=2, window=8)
 
 
@@ -138,9 +140,9 @@ def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pac
     assert [clip.file for clip in batches.real_sets["set2"]] == ["c.mp4"]
 
 
-@pytest.mark.parametrize("way", ["paired", "unpaired", "self_blended", "swapped", "mouth"])
+@pytest.mark.parametrize("way", WAYS)
 def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way: str) -> None:
-    none = dict.fromkeys(("paired", "unpaired", "self_blended", "swapped", "mouth"), 0.0)
+    none = dict.fromkeys(WAYS, 0.0)
     mixture = Mixture(pairs=4, **{**none, way: 1.0})
 
     crops, _ = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
@@ -288,6 +290,17 @@ def test_the_temporal_head_learns_what_its_features_show(pack: Pack) -> None:
 
     assert not torch.equal(before, model.temporal_head.classify.weight)
     assert not model.temporal_head.training
+
+
+def test_the_temporal_head_learns_from_sources_that_are_there_as_both(pack: Pack) -> None:
+    """A fake of a source without a genuine clip is left out; of a genuine clip fakes are made."""
+    plan = temporal.Plan(versions=1, crops=1)
+
+    found = temporal.sequences(Detector(), pack, SHAPE, plan, np.random.default_rng(0), torch.device("cpu"))
+
+    kinds = Counter((one.source, one.label) for one in found)
+    assert kinds == {("ann", 0): 2, ("ann", 1): 3, ("cid", 0): 2, ("cid", 1): 1}
+    assert all(one.features.shape == (1, 2048) for one in found)
 
 
 def test_thresholds_keep_their_promises_and_stay_on_their_side() -> None:
