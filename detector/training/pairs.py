@@ -2,8 +2,8 @@
 
 A pair is a fake clip beside a genuine clip of its source (of its data set where the source has none), or a genuine crop
 beside a fake made of it: self-blended, with another person's face, restored, or with the mouth of another moment.
-Sources are drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone, so
-training resumes at any step.
+Sources are drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone,
+so training resumes at any step.
 """
 
 from collections import defaultdict
