@@ -13,7 +13,7 @@ import openvino
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from detector import resnext, vit_graph, weights
+from detector import memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
 from detector.release import Release
 
@@ -26,7 +26,7 @@ class FrameOutput:
     """What the backbone and the frame head say about N crops."""
 
     logits: NDArray[np.float32]  # (N,); positive means fake
-    maps: NDArray[np.float32]  # (N, s, s); mean(map) + bias == logit
+    maps: NDArray[np.float32]  # (N, s, s); mean(map) + bias == logit, unless the head has an imported checkpoint's form
     pooled: NDArray[np.float32]  # (N, C)
 
 
@@ -69,6 +69,8 @@ class Network:
         if crops.shape[1:] != (side, side, 3):
             raise ValueError(f"Crops must be (N, {side}, {side}, 3), not {crops.shape}.")
         pooled, maps = [], []
+        if self.release.network.colours == "bgr":
+            crops = crops[..., ::-1]
         for start in range(0, len(crops), BATCH):
             outputs = self._compiled(np.ascontiguousarray(crops[start : start + BATCH]))
             pooled.append(np.array(outputs[0], np.float32))
@@ -80,9 +82,11 @@ class Network:
             channels = self.release.network.feature_channels
             empty = np.zeros((0, cells, cells), np.float32)
             return FrameOutput(np.zeros(0, np.float32), empty, np.zeros((0, channels), np.float32))
-        all_maps = np.concatenate(maps)
+        all_maps, features = np.concatenate(maps), np.concatenate(pooled)
+        if self.release.network.recurrence in memoryless.RECURRENCES:
+            return FrameOutput(memoryless.frame_logits(features, self._temporal), all_maps, features)
         logits = all_maps.mean(axis=(1, 2)) + self.frame_bias
-        return FrameOutput(logits.astype(np.float32), all_maps, np.concatenate(pooled))
+        return FrameOutput(logits.astype(np.float32), all_maps, features)
 
     def track_logit(self, pooled: NDArray[np.float32]) -> float:
         """The temporal head on one track's (T, C) features in order of time, T >= 1: logit of fake against genuine.
@@ -92,6 +96,9 @@ class Network:
         """
         if not len(pooled):
             raise ValueError("A track needs at least one crop.")
+        recurrence = self.release.network.recurrence
+        if recurrence in memoryless.RECURRENCES:
+            return memoryless.track_logit(pooled, self._temporal, recurrence)
         parts = np.array_split(pooled, -(-len(pooled) // self.release.decision.window))
         return float(np.mean([self._window_logit(part) for part in parts]))
 
@@ -121,6 +128,9 @@ def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
+    shape = release.network
+    if shape.recurrence not in ("lstm", *memoryless.RECURRENCES) or shape.colours not in ("rgb", "bgr"):
+        raise ValueError(f"no network has the recurrence {shape.recurrence} and the colours {shape.colours}")
     match release.network.backbone:
         case "resnext50_32x4d":
             return resnext.build(weights.single_precision(arrays), release.crop.size)

@@ -171,7 +171,9 @@ class _Job:
         usable = np.array([sample.usable for sample in samples])
         temporal = self.network.track_logit(output.pooled[usable])
         release = self.network.release
-        probability = verdict.track_probability(temporal, list(output.logits[usable]), release.calibration)
+        probability = verdict.track_probability(
+            temporal, list(output.logits[usable]), release.calibration, release.network.recurrence
+        )
         given = verdict.answer(probability, release.decision, people)
         why = (verdict.open_reason(probability, release.decision),) if given is Verdict.INCONCLUSIVE else ()
         sure = verdict.confidence(given, probability, verdict.crowd_factor(release.decision, people))
@@ -254,7 +256,14 @@ def _video_info(info: StreamInfo, sha256: str) -> VideoInfo:
 def _model_info(network: Network) -> ModelInfo:
     release = network.release
     decision = release.decision
-    return ModelInfo(release.name, release.version, release.sha256, decision.threshold_fake, decision.threshold_real)
+    return ModelInfo(
+        release.name,
+        release.version,
+        release.sha256,
+        decision.threshold_fake,
+        decision.threshold_real,
+        release.network.maps_add_up,
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -36,9 +36,7 @@ class NetworkShape:
     hidden: int  # of the LSTM
     dropout: float
     base: str | None = None  # file under models/bases with the weights that every version shares
-    recurrence: str = (
-        "lstm"  # over the frames; or, of imported checkpoints, "last_frame" or "frame_mean" (memoryless.py)
-    )
+    recurrence: str = "lstm"  # of imported checkpoints "last_frame" or "frame_mean"; see memoryless.py
     colours: str = "rgb"  # the order of the channels that the weights were trained with, or "bgr"
 
     @property

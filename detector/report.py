@@ -95,6 +95,7 @@ class ModelInfo:
     sha256: str  # of its weights file
     threshold_fake: float  # FAKE at or above this probability
     threshold_real: float  # REAL at or below this probability
+    maps_add_up: bool = True  # whether the heatmaps of a frame add up to its score
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,12 @@ def _build(kind: Any, value: Any) -> Any:
         return dict(value)
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        missing = {field.name for field in dataclasses.fields(kind)} - value.keys()
+        fields = dataclasses.fields(kind)
+        missing = {field.name for field in fields if field.default is dataclasses.MISSING} - value.keys()
         if missing:
             raise ValueError(f"{getattr(kind, '__name__', kind)} lacks {', '.join(sorted(missing))}.")
-        fields = dataclasses.fields(kind)
-        return kind(**{field.name: _build(hints[field.name], value[field.name]) for field in fields})  # type: ignore[operator]
+        given = [
+            field.name for field in fields if field.name in value
+        ]  # an older report lacks what has been added since
+        return kind(**{name: _build(hints[name], value[name]) for name in given})  # type: ignore[operator]
     return kind(value)

@@ -17,14 +17,21 @@ def frame_probability(logit: float, calibration: Calibration) -> float:
     return sigmoid(calibration.frame_scale * logit + calibration.frame_offset)
 
 
-def track_probability(temporal_logit: float, frame_logits: Sequence[float], calibration: Calibration) -> float:
+def track_probability(
+    temporal_logit: float, frame_logits: Sequence[float], calibration: Calibration, recurrence: str = "lstm"
+) -> float:
     """Calibrated probability that one person is fake, from ``track_score``."""
-    joint = track_score(temporal_logit, frame_logits)
+    joint = track_score(temporal_logit, frame_logits, recurrence)
     return sigmoid(calibration.track_scale * joint + calibration.track_offset)
 
 
-def track_score(temporal_logit: float, frame_logits: Sequence[float]) -> float:
-    """The mean of the temporal head's logit and the frames' mean logit, uncalibrated."""
+def track_score(temporal_logit: float, frame_logits: Sequence[float], recurrence: str = "lstm") -> float:
+    """The mean of the temporal head's logit and the frames' mean logit, uncalibrated.
+
+    Of an imported checkpoint (another ``recurrence`` than lstm) it is what the checkpoint itself goes by: the first.
+    """
+    if recurrence != "lstm":
+        return temporal_logit
     return (temporal_logit + float(np.mean(frame_logits))) / 2
 
 

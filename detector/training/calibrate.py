@@ -72,7 +72,8 @@ def _scores(
         rows = range(clip.first, clip.first + clip.count)
         usable = [i for i in rows if verdict.is_usable(int(pack.face_px[i]), float(pack.sharpness[i]), decision)]
         output = network.frames(np.stack([pack.crop(index) for index in usable or rows]))
-        scores.append(verdict.track_score(network.track_logit(output.pooled), list(output.logits)))
+        temporal, recurrence = network.track_logit(output.pooled), network.release.network.recurrence
+        scores.append(verdict.track_score(temporal, list(output.logits), recurrence))
         logits += list(output.logits)
         labels += [clip.label] * len(output.logits)
     return np.array(scores), np.array(logits, np.float64), np.array(labels)

@@ -51,6 +51,14 @@ def test_another_version_or_shape_is_a_value_error(change: dict[str, Any]) -> No
         r.Report.from_json(a_report().to_json() | change)
 
 
+def test_a_report_from_before_a_field_was_added_has_its_default() -> None:
+    value = a_report().to_json()
+    del value["model"]["maps_add_up"], value["people_left_out"]
+
+    assert r.Report.from_json(value).model.maps_add_up
+    assert r.Report.from_json(value).people_left_out == 0
+
+
 def test_a_missing_field_is_named() -> None:
     value = a_report().to_json()
     del value["video"]["codec"]
