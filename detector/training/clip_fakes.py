@@ -80,30 +80,29 @@ def manipulated(
     """``frames`` with the manipulation ``kind`` along ``course``, T pictures.
 
     Swapped faces are those of the donor's frames whose landmarks are nearest, since a swap follows the expression.
-    Other mouths come from as many frames later (or earlier) throughout, so that they move as mouths do. Self-blended
-    clips are made anew in no frame, for that would change their surroundings too. Raises ValueError when a swap lacks
-    its ``donor``.
+    Other mouths come from as many frames later (or earlier) throughout, so that they move as mouths do. Where
+    self-blending would alter the surroundings, the contrary is done to the inner face: what lies around it stays as
+    ``frames`` have it. Raises ValueError when a swap lacks its ``donor``.
     """
     seed, count = int(random.integers(2**31)), len(frames.pictures)
     own = random.integers(2**31, size=count)
     shift = int(random.integers(1, count)) if count > 1 else 0
     made = []
     for index, (picture, points) in enumerate(zip(frames.pictures, frames.landmarks, strict=True)):
-        renewed = bool(course.anew[index]) and kind != "self-blended"
-        draws = np.random.default_rng(int(own[index]) if renewed else seed)
+        draws = np.random.default_rng(int(own[index]) if course.anew[index] else seed)
         aim = _moved(points, course.offset[index], float(course.scale[index]))
-        genuine, fake = picture, picture
+        before = picture
         match kind:
             case "self-blended":
-                genuine, fake = self_blend(picture, aim, draws)
+                before, after = self_blend(picture, aim, draws)
             case "swapped":
-                fake = swap_face(picture, aim, *_lent(donor, points), draws)
+                after = swap_face(picture, aim, *_lent(donor, points), draws)
             case "mouth":
                 other = (index + shift) % count
-                fake = swap_mouth(picture, aim, frames.pictures[other], frames.landmarks[other], draws)
+                after = swap_mouth(picture, aim, frames.pictures[other], frames.landmarks[other], draws)
             case "restored":
-                fake = restored(picture, aim, draws)
-        made.append(_between(genuine, fake, float(course.strength[index])))
+                after = restored(picture, aim, draws)
+        made.append(_added(picture, before, after, float(course.strength[index])))
     return made
 
 
@@ -148,7 +147,7 @@ def _shape(points: Landmarks) -> Landmarks:
     return np.asarray(centred / np.sqrt(np.square(centred[STABLE]).mean()), np.float32)
 
 
-def _between(genuine: Picture, fake: Picture, strength: float) -> Picture:
-    if strength == 1:
-        return fake
-    return np.clip(genuine + strength * (fake.astype(np.float32) - genuine) + 0.5, 0, 255).astype(np.uint8)
+def _added(picture: Picture, before: Picture, after: Picture, strength: float) -> Picture:
+    """``picture`` with what changed from ``before`` to ``after``, or a share of it."""
+    change = after.astype(np.float32) - before
+    return np.clip(np.round(picture + strength * change), 0, 255).astype(np.uint8)

@@ -18,6 +18,7 @@ Picture = NDArray[np.uint8]
 Landmarks = NDArray[np.float32]
 Matrix = NDArray[np.float32]  # (2, 3), takes (x, y, 1) to (x, y)
 STABLE = [*range(17, 48)]  # brows, nose and eyes: what speaking leaves where it is
+TURNED = 0.03  # root mean square distance of these, over the face's extent, from which a head is turned otherwise
 LOWER_FACE = [2, 14, 31, 35]  # with the mouth: the whole lower face
 
 
@@ -38,17 +39,20 @@ def swap_mouth(
 ) -> Picture:
     """``picture`` with the mouth that the same person had in ``other``; the rest of the face stays.
 
-    Where ``other`` is the same picture, the mouth is stretched instead, as if it spoke.
+    Where ``other`` is the same picture, or the head is turned otherwise in it, the mouth is stretched instead, as if it
+    spoke.
     """
     side, extent = len(picture), float(np.ptp(landmarks, axis=0).max())
     region = landmarks[MOUTH]
-    if other is picture:
+    matrix = _similarity(other_landmarks[STABLE], landmarks[STABLE])
+    fitted = other_landmarks @ matrix[:, :2].T + matrix[:, 2]
+    apart = float(np.sqrt(np.square(fitted[STABLE] - landmarks[STABLE]).sum(axis=1).mean()))
+    if other is picture or apart > TURNED * extent:
         moved = _stretched(picture, landmarks[48:], extent, random)
     else:
-        matrix = _similarity(other_landmarks[STABLE], landmarks[STABLE])
         moved = _warped(other, matrix, side)
         # An opened mouth brings its lowered chin along: both chins must lie inside.
-        region = np.concatenate([region, other_landmarks[MOUTH] @ matrix[:, :2].T + matrix[:, 2]])
+        region = np.concatenate([region, fitted[MOUTH]])
     region = region + random.normal(0, 0.01 * extent, region.shape).astype(np.float32)
     if random.random() < 0.4:  # the whole lower face, as lip-sync generators paint it
         region = np.concatenate([region, landmarks[LOWER_FACE]])

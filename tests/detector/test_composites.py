@@ -84,6 +84,19 @@ def test_another_mouth_leaves_the_eyes_alone(seed: int) -> None:
     assert fake[centre[1], centre[0]].astype(int).sum() < 0.8 * PICTURE[centre[1], centre[0]].astype(int).sum()
 
 
+def test_a_mouth_of_a_head_turned_otherwise_is_not_taken() -> None:
+    turned = POINTS.copy()
+    turned[27:36, 0] += 0.12 * EXTENT  # the nose before the eyes
+    black = np.zeros_like(PICTURE)
+
+    fake = swap_mouth(PICTURE, POINTS, black, turned, np.random.default_rng(0))
+    taken = swap_mouth(PICTURE, POINTS, black, POINTS, np.random.default_rng(0))
+
+    lips = around(POINTS[48:60], 0.0)
+    assert taken[lips].mean() < 0.5 * PICTURE[lips].mean()
+    assert fake[lips].mean() > 0.8 * PICTURE[lips].mean()
+
+
 def test_a_mouth_that_did_not_move_still_shows_a_generators_hand() -> None:
     """Two frames of one moment: without it the fake would be the genuine picture with a wrong label."""
     for seed in range(30):
