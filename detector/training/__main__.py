@@ -173,23 +173,6 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     )
 
 
-def _import_checkpoint(options: argparse.Namespace) -> None:
-    from detector.training import student_checkpoint  # noqa: PLC0415 -- slow import
-
-    layout = student_checkpoint.Layout(
-        options.fake_class, options.decides.replace("-", "_"), options.colours, options.size, options.margin
-    )
-    folder = student_checkpoint.import_checkpoint(
-        options.checkpoint, options.name, options.version, layout, options.out
-    )
-    print(student_checkpoint.recurrence_words(layout).replace("**", "").replace("`", ""))
-    print(
-        f"{folder} written. It cannot be made the active model before it has been measured: fit its thresholds with "
-        f"`calibrate`, run `python -m detector evaluate` on validation and test, and write its card with `card "
-        f"--description {folder / student_checkpoint.DESCRIPTION}`."
-    )
-
-
 def _card(options: argparse.Namespace) -> None:
     from detector.training.card import write_card  # noqa: PLC0415 -- slow import
 
@@ -304,28 +287,6 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--frames", type=int, nargs="+", default=[6, 12, 24], help="(default: 6 12 24)")
     step.add_argument("--out", type=Path, required=True, help="the JSON to write")
     step.set_defaults(run=_heads)
-
-    step = steps.add_parser(
-        "import-checkpoint",
-        help="a model folder from a student checkpoint: Model(ResNeXt50, nn.LSTM(2048, 2048), linear1)",
-    )
-    step.add_argument("checkpoint", type=Path, metavar="FILE.pt", help="a state dict; pickled models are not opened")
-    step.add_argument("--name", required=True, help="such as student")
-    step.add_argument("--version", default="1", help="(default: 1)")
-    step.add_argument("--out", type=Path, required=True, help="the folder of models, such as detector/models")
-    step.add_argument("--fake-class", type=int, default=0, choices=(0, 1), help="output that means fake (default: 0)")
-    step.add_argument(
-        "--decides",
-        default="last-frame",
-        choices=("last-frame", "frame-mean"),
-        help="what its forward() hands to linear1: x_lstm[:, -1] (the default) or the mean over the frames",
-    )
-    step.add_argument(
-        "--colours", default="bgr", choices=("bgr", "rgb"), help="bgr: trained on OpenCV's frames (the default)"
-    )
-    step.add_argument("--size", type=int, default=112, help="side of its crops in pixels (default: 112)")
-    step.add_argument("--margin", type=float, default=1.0, help="of its crops (default: 1.0, the finder's box)")
-    step.set_defaults(run=_import_checkpoint)
 
     step = steps.add_parser(
         "import-checkpoint",
