@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,15 +34,25 @@ class Plan:
 def prepare(rows: Sequence[Row], root: Path, plan: Plan, target: Path) -> int:
     """Write the pack of ``rows``, whose files lie under ``root``, and return its number of crops.
 
-    Of each video the person seen most is taken. Videos that cannot be read are named on stderr and left out. Raises
-    ValueError, and writes nothing, when ``target`` is not named .npz or when no face is found.
+    Of each video the person seen most is taken. Videos that cannot be read are named on stderr and left out. Writes
+    nothing and raises ValueError when ``plan`` or the name of ``target`` make no sense or when no face is found, and
+    ChildProcessError when a process dies.
     """
     if target.suffix != ".npz":
         raise ValueError(f"The pack {target} should be named with the ending .npz.")
+    if min(plan.frames, plan.jobs) < 1 or plan.size < 16 or plan.margin < 1 or not 1 <= plan.quality <= 100:
+        raise ValueError(
+            "Frames and jobs must be at least 1, the size at least 16, the margin at least 1, and the quality 1 to 100."
+        )
     work = [(root / row.file, Clip(row.file, row.label, row.dataset, row.source, row.method), plan) for row in rows]
-    with ProcessPoolExecutor(plan.jobs, mp_context=get_context("spawn")) as pool:
-        made = pool.map(_crops_of, work, chunksize=4)
-        return write(target, _with_progress(made, len(work)), plan.size, plan.margin, plan.quality)
+    try:
+        with ProcessPoolExecutor(plan.jobs, mp_context=get_context("spawn")) as pool:
+            made = pool.map(_crops_of, work, chunksize=4)
+            return write(target, _with_progress(made, len(work)), plan.size, plan.margin, plan.quality)
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "A process that reads videos was ended from outside, perhaps for lack of memory; give fewer --jobs."
+        ) from error
 
 
 def _with_progress(made: Iterable[tuple[Clip, list[CropRow]]], total: int) -> Iterator[tuple[Clip, list[CropRow]]]:

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -394,3 +398,49 @@ def test_prepare_writes_nothing_when_no_face_is_found(tmp_path: Path, capsys: py
     assert code == 2
     assert "prepare cannot go on: No face was found in any of 8 files" in capsys.readouterr().err
     assert not pack.exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--frames", "0"),
+        ("--jobs", "0"),
+        ("--size", "8"),
+        ("--margin", "0.5"),
+        ("--quality", "101"),
+        ("--out", "a.csv"),
+    ],
+)
+def test_prepare_refuses_a_plan_that_makes_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    out = str(tmp_path / "new" / "pack.npz")
+
+    code = main(["prepare", str(dfdc(tmp_path / "set")), "--layout", "dfdc", "--out", out, *option])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith("prepare cannot go on: ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_prepare_says_so_when_a_process_of_its_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process of the pool is killed as the kernel kills one for lack of memory."""
+    root, out = tmp_path / "set", tmp_path / "pack.npz"
+    for name in ("real0", "fake0"):
+        (dfdc(root, parts=1) / "dfdc_train_part_0" / f"{name}.mp4").unlink()
+        os.mkfifo(root / "dfdc_train_part_0" / f"{name}.mp4")  # reading it waits for ever
+
+    def kill_first_child() -> None:
+        while not multiprocessing.active_children():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        multiprocessing.active_children()[0].kill()
+
+    killer = threading.Thread(target=kill_first_child)
+    killer.start()
+    code = main(["prepare", str(root), "--layout", "dfdc", "--jobs", "1", "--out", str(out)])
+    killer.join()
+
+    assert code == 2
+    assert "give fewer --jobs" in capsys.readouterr().err
+    assert not out.exists()
