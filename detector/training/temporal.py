@@ -5,7 +5,7 @@ or with the flicker, jitter and drift of real ones: ``clip_fakes``) and kept in 
 genuine and as fake are learnt from, so that a source never tells the class.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,8 +104,14 @@ def sequences(
 
 
 def _version(videos: Pack, frames: Frames, shape: CropShape, chain: Chain) -> NDArray[np.uint8]:
-    """(T, S, S, 3) crops as they come out of ``chain``."""
-    return np.stack([chain.apply(picture, videos.margin, shape.size, shape.margin) for picture in frames.pictures])
+    """(T, S, S, 3) crops as they come out of ``chain``, each with noise of its own."""
+    chains = [replace(chain, seed=chain.seed + number) for number in range(len(frames.pictures))]
+    return np.stack(
+        [
+            one.apply(picture, videos.margin, shape.size, shape.margin)
+            for one, picture in zip(chains, frames.pictures, strict=True)
+        ]
+    )
 
 
 def _frames(videos: Pack, clip: Clip, count: int | None) -> Frames:
