@@ -5,7 +5,7 @@ Whole sources are drawn with replacement, since clips of one source are no indep
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -113,6 +113,35 @@ def matched_auc_interval(
     return _percentiles(measure, rounds)
 
 
+def ranking(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    datasets: Sequence[str],
+    groups: Sequence[str],
+    seed: int = 0,
+    rounds: int = 2000,
+) -> dict[str, Any]:
+    """Matched AUC, the AUC of each matched data set and overall AUC, with intervals, as plain JSON values.
+
+    Four digits are kept. None stands where a figure cannot be had. Raises ValueError unless both labels occur.
+    """
+    truth, values = metrics.checked(labels, scores)
+    sets = metrics.matched_sets(truth, datasets)
+    found: dict[str, Any] = {
+        "matched_auc": None,
+        "matched_auc_interval": None,
+        "matched_datasets": {name: round(metrics.auc(truth[at], values[at]), 4) for name, at in sets.items()},
+        "auc": round(metrics.auc(truth, values), 4),
+        "auc_interval": _plain(auc_interval(truth, values, groups, seed, rounds)),
+    }
+    if sets:
+        found["matched_auc"] = round(metrics.matched_auc(truth, values, datasets), 4)
+        found["matched_auc_interval"] = _plain(
+            matched_auc_interval(truth, values, datasets, groups, seed, rounds),
+        )
+    return found
+
+
 class _Draws:
     """Draws whole groups with replacement."""
 
@@ -126,6 +155,10 @@ class _Draws:
     def draw(self, random: np.random.Generator) -> NDArray[np.int64]:
         chosen = random.integers(self.count, size=self.count)
         return np.concatenate([self._members[index] for index in chosen])
+
+
+def _plain(found: Interval | None) -> list[float] | None:
+    return None if found is None else [round(bound, 4) for bound in found]
 
 
 def _percentiles(measure: Callable[[], float | None], rounds: int) -> Interval | None:

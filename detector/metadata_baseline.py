@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from detector import crops, faces, intervals, metrics
+from detector import crops, faces, intervals
 from detector.errors import DetectorError
 from detector.evaluate_rows import Clip, ManifestError
 from detector.video import probe, sample
 
 FACTS = ("width", "height", "frame_rate", "duration_s", "bit_rate", "codec", "face_px")
-TREES, SEED, ROUNDS = 500, 0, 2000
+TREES, SEED = 500, 0
 FRAMES = 3  # looked at for the size of the face where the manifest does not say it
 
 Facts = dict[str, Any]
@@ -61,7 +61,12 @@ def measure(
         "train": len(known),
         "judged": len(asked),
         "unreadable": total - len(known) - len(asked),
-        **_ranking(asked, scores),
+        **intervals.ranking(
+            [clip.label for clip in asked],
+            scores,
+            [clip.dataset for clip in asked],
+            [clip.source for clip in asked],
+        ),
     }
 
 
@@ -97,20 +102,3 @@ def _matrix(facts: Sequence[Facts], codecs: Sequence[str]) -> NDArray[np.float64
     numbers = [[float(one[name]) for name in FACTS if name != "codec"] for one in facts]
     kinds = [[float(one["codec"] == codec) for codec in codecs] for one in facts]
     return np.hstack([np.array(numbers), np.array(kinds)])
-
-
-def _ranking(clips: Sequence[Clip], scores: NDArray[np.float64]) -> dict[str, Any]:
-    labels, sources = [clip.label for clip in clips], [clip.source for clip in clips]
-    datasets = [clip.dataset for clip in clips]
-    interval = intervals.auc_interval(labels, scores, sources, SEED, ROUNDS)
-    found: dict[str, Any] = {
-        "auc": round(metrics.auc(labels, scores), 4),
-        "auc_interval": None if interval is None else [round(bound, 4) for bound in interval],
-        "matched_auc": None,
-        "matched_auc_interval": None,
-    }
-    if metrics.matched_sets(labels, datasets):
-        interval = intervals.matched_auc_interval(labels, scores, datasets, sources, SEED, ROUNDS)
-        found["matched_auc"] = round(metrics.matched_auc(labels, scores, datasets), 4)
-        found["matched_auc_interval"] = None if interval is None else [round(bound, 4) for bound in interval]
-    return found

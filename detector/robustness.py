@@ -152,7 +152,9 @@ def _figures(degradation: Degradation, results: Sequence[Result]) -> dict[str, A
         "severity": degradation.severity,
         "words": degradation.words,
         **evaluate_figures.matched(results),
-        **{name: whole[name] for name in ("auc", "auc_interval", "n", "judged", "left_out", "verdicts")},
+        **{
+            name: whole[name] for name in ("auc", "auc_interval", "n", "real", "fake", "judged", "left_out", "verdicts")
+        },
     }
 
 

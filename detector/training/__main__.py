@@ -17,6 +17,7 @@ import numpy as np
 from detector.errors import DetectorError
 from detector.inference import load_network
 from detector.release import Calibration, Decision, load_release
+from detector.training import cli_measure
 from detector.training.layouts import COMPRESSIONS, LAYOUTS
 
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)
@@ -173,12 +174,6 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     )
 
 
-def _card(options: argparse.Namespace) -> None:
-    from detector.training.card import write_card  # noqa: PLC0415 -- slow import
-
-    write_card(options.folder, options.description, options.validation, options.test)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detector.training", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
@@ -310,12 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--margin", type=float, default=1.0, help="of its crops (default: 1.0, the finder's box)")
     step.set_defaults(run=_import_checkpoint)
 
-    step = steps.add_parser("card", help="card.md and metrics.json of a model folder, from evaluate's results")
-    step.add_argument("folder", type=Path, help="the model folder")
-    step.add_argument("--description", type=Path, required=True, help="Markdown that opens the card")
-    step.add_argument("--validation", type=Path, required=True, help="evaluate's JSON of the validation split")
-    step.add_argument("--test", type=Path, required=True, help="evaluate's JSON of the test split")
-    step.set_defaults(run=_card)
+    cli_measure.add_steps(steps)
     return parser
 
 

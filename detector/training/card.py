@@ -1,46 +1,84 @@
-"""Writes a model's card and metrics from what ``python -m detector evaluate`` measured on validation and test."""
+"""Writes a model's card and metrics from what ``evaluate``, ``robustness``, ``peers`` and ``heads`` measured."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detector.errors import DetectorError, ErrorCode
 from detector.release import CARD, METRICS, Release, load_release
+from detector.training import card_tables as tables
 from detector.training.calibrate import HIGHEST, Targets
 from detector.training.export import write_checksums
+from detector.training.markdown_table import percent
 
 Figures = dict[str, Any]
 TARGETS = Targets()
 
 
-def write_card(folder: Path, description: Path, validation: Path, test: Path) -> None:
+@dataclass(frozen=True)
+class More:
+    """Further JSON files of what was measured; each adds its table to the card."""
+
+    robustness: Sequence[Path] = ()  # what robustness wrote, of one split each
+    peers: Path | None = None  # what peers wrote
+    heads: Path | None = None  # what heads wrote
+
+
+def write_card(folder: Path, description: Path, validation: Path, test: Path, more: More | None = None) -> None:
     """Write card.md, metrics.json and the checksums of the model in ``folder``.
 
-    ``description`` is the card's opening in Markdown, without a title; the other two are evaluate's JSON files. Raises
-    DetectorError(MODEL_DAMAGED) when one of them measured another model.
+    ``description`` is the card's opening in Markdown, without a title; ``validation`` and ``test`` are evaluate's JSON
+    files. Raises DetectorError(MODEL_DAMAGED) when a file measured another model, before anything is written.
     """
-    release = load_release(folder)
-    measured = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in _named(validation, test)}
-    for name, figures in measured.items():
-        if figures["model"]["sha256"] != release.sha256:
-            raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another model; evaluate this one.")
-    metrics = {"error_rates": measured["test"]["error_rates"], **measured}
+    release, more = load_release(folder), more or More()
+    measured = {"validation": _read(validation), "test": _read(test)}
+    swept = [_read(path) for path in more.robustness]
+    compared = None if more.peers is None else _read(more.peers)
+    heads = None if more.heads is None else json.loads(more.heads.read_text(encoding="utf-8"))
+    named = [*measured.items(), *(("robustness", one) for one in swept)]
+    if compared is not None:
+        named.append(("peers", compared))
+    for name, figures in named:
+        if (figures["model"] or {}).get("sha256") != release.sha256:
+            raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another model; measure this one.")
+    text = card(release, description.read_text(encoding="utf-8"), measured, swept, compared, heads)
+    metrics: Figures = {
+        **{name: measured["test"][name] for name in ("error_rates", "quality_bands") if name in measured["test"]},
+        **measured,
+        **({"robustness": swept} if swept else {}),
+        **({"peers": compared} if compared else {}),
+        **({"heads": heads} if heads else {}),
+    }
     (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card(release, description.read_text(encoding="utf-8"), measured), encoding="utf-8")
+    (folder / CARD).write_text(text, encoding="utf-8")
     write_checksums(folder)
 
 
-def card(release: Release, description: str, measured: dict[str, Figures]) -> str:
+def card(
+    release: Release,
+    description: str,
+    measured: dict[str, Figures],
+    swept: Sequence[Figures] = (),
+    compared: Figures | None = None,
+    heads: list[Figures] | None = None,
+) -> str:
     """The card in Markdown: the description, then every table."""
     parts = [f"# {release.name} {release.version}", description.strip(), _decisions(release)]
-    parts += [_summary(measured), _answers(measured), _wrong(measured)]
+    of_all = (tables.summary, tables.recall, tables.answers, tables.wrong, tables.bands, tables.kinds)
+    parts += [table(measured) for table in of_all]
+    parts += [tables.robustness(one) for one in swept]
+    parts += [tables.peers(compared)] if compared else []
+    parts += [tables.heads(heads)] if heads else []
     for name, figures in measured.items():
-        parts += [_sets(name, figures), _methods(name, figures)]
-    return "\n\n".join(parts) + "\n"
+        parts += [tables.sets(name, figures), tables.methods(name, figures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _named(validation: Path, test: Path) -> list[tuple[str, Path]]:
-    return [("validation", validation), ("test", test)]
+def _read(path: Path) -> Figures:
+    figures: Figures = json.loads(path.read_text(encoding="utf-8"))
+    return figures
 
 
 def _decisions(release: Release) -> str:
@@ -55,110 +93,16 @@ def _decisions(release: Release) -> str:
         f"FAKE is said from a calibrated probability of {decision.threshold_fake:.3f}, "
         f"REAL up to {decision.threshold_real:.3f}; "
         "between the two the answer is INCONCLUSIVE. With several people in the video the odds needed for FAKE are "
-        "multiplied by their number.\n\n"
+        f"multiplied by their number{_power(decision.genuine_tail)}.\n\n"
         f"A person is judged from {decision.min_frames} usable frames on: faces at least {decision.min_face_px} px "
         f"wide with a sharpness (variance of the Laplacian at 128 px) of at least {decision.min_sharpness:g}. "
         "Calibration and thresholds were fitted on the validation clips, both classes weighing the same; "
         "the test clips influenced nothing. "
-        f"A verdict is given where, on those clips, at most {_percent(TARGETS.wrong)} of such verdicts were wrong, "
-        f"at most {_percent(TARGETS.real_called_fake)} of the genuine clips were called FAKE and at most "
-        f"{_percent(TARGETS.fake_called_real)} of the fake ones REAL. " + " ".join(never)
+        f"A verdict is given where, on those clips, at most {percent(TARGETS.wrong)} of such verdicts were wrong, "
+        f"at most {percent(TARGETS.real_called_fake)} of the genuine clips were called FAKE and at most "
+        f"{percent(TARGETS.fake_called_real)} of the fake ones REAL. " + " ".join(never)
     )
 
 
-def _summary(measured: dict[str, Figures]) -> str:
-    rows = []
-    for name, figures in measured.items():
-        overall = figures["overall"]
-        rows.append(
-            [
-                name,
-                overall["n"],
-                _interval(figures["matched_auc"], figures["matched_auc_interval"]),
-                _interval(overall["auc"], overall["auc_interval"]),
-                _number(overall["equal_error_rate"]),
-                _number(overall["calibration_error"]),
-                sum(overall["left_out"].values()),
-            ]
-        )
-    head = [
-        "clips",
-        "n",
-        "matched AUC [95 %]",
-        "overall AUC [95 %]",
-        "equal error rate",
-        "calibration error",
-        "not judged",
-    ]
-    return (
-        f"## Measured\n\nWith {measured['test']['frames']} frames a video, through the whole pipeline as it is served. "
-        "Matched AUC is the mean of the AUCs inside the data sets that hold both labels; overall AUC mixes sources "
-        "that differ in more than the truth. Intervals by bootstrap over sources.\n\n" + _table(head, rows)
-    )
-
-
-def _answers(measured: dict[str, Figures]) -> str:
-    rows = []
-    for name, figures in measured.items():
-        for label in ("real", "fake"):
-            shares = figures["overall"]["verdicts"][label]
-            answers = [_percent(shares[word]) for word in ("REAL", "FAKE", "INCONCLUSIVE", "NO_FACE")]
-            rows.append([name, label, figures["overall"][label], *answers])
-    head = ["clips", "truth", "n", "REAL", "FAKE", "INCONCLUSIVE", "NO_FACE"]
-    return "## Answers by truth\n\n" + _table(head, rows)
-
-
-def _wrong(measured: dict[str, Figures]) -> str:
-    rows = []
-    for name, figures in measured.items():
-        for verdict, rate in figures["error_rates"].items():
-            rows.append([name, verdict, rate["n"], rate["wrong"]])
-    return "## How often a verdict was wrong\n\n" + _table(["clips", "verdict", "given", "wrong"], rows)
-
-
-def _sets(name: str, figures: Figures) -> str:
-    rows = [
-        [
-            dataset,
-            values["real"],
-            values["fake"],
-            _interval(values["auc"], values["auc_interval"]),
-            *(_percent(values["verdicts"][label]["FAKE"]) for label in ("real", "fake")),
-        ]
-        for dataset, values in figures["datasets"].items()
-    ]
-    head = ["data set", "real", "fake", "AUC [95 %]", "real called FAKE", "fake called FAKE"]
-    return f"## By data set: {name}\n\n" + _table(head, rows)
-
-
-def _methods(name: str, figures: Figures) -> str:
-    rows = [
-        [
-            method or "not stated",
-            values["n"],
-            _interval(values["auc"], values["auc_interval"]),
-            *(_percent(values["verdicts"][verdict]) for verdict in ("FAKE", "REAL", "INCONCLUSIVE")),
-        ]
-        for method, values in figures["methods"].items()
-    ]
-    head = ["method", "n", "AUC against all genuine [95 %]", "FAKE", "REAL", "INCONCLUSIVE"]
-    return f"## By method: {name}\n\n" + _table(head, rows)
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(lines)
-
-
-def _interval(value: float | None, bounds: list[float] | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f} %"
+def _power(genuine_tail: float) -> str:
+    return "" if genuine_tail == 1 else f" to the power of {genuine_tail:.2f}"
