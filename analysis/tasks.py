@@ -181,13 +181,17 @@ def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lea
 
 
 def _network(release: "Release") -> "Network":
-    """The loaded network, kept for this process's next job; one at a time, told apart by the hash of its weights."""
+    """The loaded network, kept for this process's next job; one at a time.
+
+    Two versions may share their weights and differ in their thresholds.
+    """
     from detector import inference  # noqa: PLC0415 -- slow import
 
-    if release.sha256 not in _networks:
+    key = f"{release.name}-{release.version}-{release.sha256}"
+    if key not in _networks:
         _networks.clear()
-        _networks[release.sha256] = inference.load_network(release)
-    return _networks[release.sha256]
+        _networks[key] = inference.load_network(release)
+    return _networks[key]
 
 
 def _queue() -> Any:

@@ -98,6 +98,21 @@ def test_detector_gets_the_video_the_frames_and_the_limits(analysis: Analysis, d
     assert call["settings"].limits.max_duration_s == settings.UNMASK.max_duration_s
 
 
+def test_versions_that_share_their_weights_are_told_apart(
+    analysis: Analysis, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (stand_in_release(version=version, sha256="cd" * 32) for version in "12")
+    monkeypatch.setattr(release, "releases", lambda: [first, second])
+    monkeypatch.setattr(release, "default_release", lambda: first)
+    model_versions.register()
+
+    run(analysis)
+    model_versions.activate(ModelVersion.objects.get(version="2"))
+    run(make_analysis(video=analysis.video))
+
+    assert detector.loaded == 2
+
+
 def test_network_is_loaded_once_for_several_analyses(analysis: Analysis, detector: Detector) -> None:
     run(analysis)
     run(services.analyze_again(analysis, 20))

@@ -343,6 +343,37 @@ def test_people_who_could_not_be_judged_are_named_beside_the_verdict(client: Cli
     assert sentence in words(page_of(client, analysis))
 
 
+def test_a_fake_among_several_people_explains_its_confidence(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    sentence = "the highest of 2 scores is high by chance more often than a single one"
+    before = words(page_of(client, analysis))
+    second = FaceTrack.objects.create(
+        analysis=analysis, index=1, verdict=Verdict.REAL, probability_fake=0.1, first_s=0, last_s=2
+    )
+    for sample in FaceSample.objects.all():
+        sample.pk, sample.track = None, second
+        sample.save()
+    at_its_own_odds = words(page_of(client, analysis))
+    analysis.report = make_report(confidence=0.9).to_json()
+    analysis.save(update_fields=["report"])
+
+    assert sentence not in before + at_its_own_odds
+    assert sentence in words(page_of(client, analysis))
+
+
+def test_heatmaps_that_do_not_add_up_are_told_apart(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    sentence = "they do not add up to the score"
+    before = page_of(client, analysis)
+    report = make_report().to_json()
+    report["model"]["maps_add_up"] = False
+    analysis.report = report
+    analysis.save(update_fields=["report"])
+
+    assert sentence not in before
+    assert sentence in page_of(client, analysis)
+
+
 def test_a_moving_picture_is_shown_as_one(client: Client, user: User) -> None:
     analysis = make_analysis(State.DONE, owner=user)
     report = make_report().to_json()

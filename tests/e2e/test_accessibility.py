@@ -40,11 +40,13 @@ OWN_PAGES = [
 
 @pytest.fixture(scope="module")
 def owner(browser: Browser, site: Site, clip: Path) -> tuple[StorageState, str]:
-    """A logged-in person with a finished analysis: what their browser stores, and the address of the result."""
+    """A logged-in person with two finished analyses of a video: what their browser stores, and one result's address."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
     register(page, "reader@example.org")
     address = upload(page, clip, frames=10)
+    wait_for_result(page)
+    upload(page, clip, frames=11)  # to be compared with
     wait_for_result(page)
     state = context.storage_state()
     context.close()
@@ -79,7 +81,7 @@ def test_pages_of_a_person(
     state, result = owner
     page = open_page(viewport=viewport, color_scheme=scheme, storage_state=state)
 
-    look_at(page, [*OWN_PAGES, result, f"{result}again/", f"{result}delete/"])
+    look_at(page, [*OWN_PAGES, result, f"{result}again/", f"{result}compare/", f"{result}delete/"])
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE, {"width": 320, "height": 700}], ids=["desktop", "phone", "small"])

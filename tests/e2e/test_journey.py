@@ -104,6 +104,12 @@ def test_everything_works_without_javascript(open_page: OpenPage, two_people: Pa
     assert page.url != address
     wait_for_result(page)
 
+    page.get_by_role("link", name="Compare with the one of").click()
+    expect(page.get_by_role("heading", name="Two analyses of the same video")).to_be_visible()
+    expect(page.locator(".comparison__people > li")).to_have_count(2)
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    check_width(page)
+
     page.goto("/analyses/")
     for tick in page.locator("input[name=analyses]").all():
         tick.check()
