@@ -5,7 +5,9 @@ An interrupted sweep goes on where it stopped when it is given the same folder a
 
 import functools
 import json
+import math
 import tempfile
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -66,14 +68,15 @@ def sweep(
     clips = chosen(read_manifest(order.manifest, order.split), order.limit)
     order.release.verify()
     run = run or degraded_results
-    total, measured = len(clips) * len(order.sweep), []
+    total, measured, started = len(clips) * len(order.sweep), list[dict[str, Any]](), time.monotonic()
     for place, degradation in enumerate(order.sweep):
         tell = functools.partial(_tell, on_progress, place * len(clips), total)
         results = _results(order, clips, degradation, out_dir / degradation.name, tell, run)
         measured.append(_figures(degradation, results))
         if on_step is not None:
             matched, overall = (_shown(measured[-1][name]) for name in ("matched_auc", "auc"))
-            on_step(f"{degradation.name}: matched AUC {matched}, overall {overall}")
+            left_s = (time.monotonic() - started) / len(measured) * (len(order.sweep) - len(measured))
+            on_step(f"{degradation.name}: matched AUC {matched}, overall {overall}; {math.ceil(left_s / 60)} min left")
     robustness = {**_heading(order, clips), "degradations": measured, "definitions": DEFINITIONS}
     text = json.dumps(robustness, indent=2, ensure_ascii=False, allow_nan=False)
     (out_dir / ROBUSTNESS).write_text(text + "\n", encoding="utf-8")

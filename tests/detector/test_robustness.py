@@ -74,7 +74,7 @@ def test_each_damage_has_figures_and_one_plot_shows_them(manifest: Path, release
     assert found["model"]["sha256"] == release.sha256
     assert json.loads((tmp_path / "out" / "robustness.json").read_text()) == found
     assert (tmp_path / "out" / "robustness.png").read_bytes().startswith(b"\x89PNG")
-    assert lines[-1] == "noise-15: matched AUC 0.000, overall 0.000"
+    assert lines[-1] == "noise-15: matched AUC 0.000, overall 0.000; 0 min left"
     assert heard[-1] == (24, 24)
     assert heard == sorted(heard)
 
