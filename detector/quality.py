@@ -1,7 +1,8 @@
 """How well a video shows the face it was judged by, in three bands, and how often a model was wrong in each.
 
 The one place where the bands are defined. They describe the pictures and never the score: bounds were set on the
-validation clips of the data used here, where a fifth of the clips show a small face and a fifth a blurred one.
+validation clips of the data used here, where a sixth show a small face and a fifth to a quarter a blurred one, by the
+size of the crops.
 """
 
 from collections.abc import Mapping, Sequence
