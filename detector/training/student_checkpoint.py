@@ -76,7 +76,8 @@ def import_checkpoint(path: Path, name: str, version: str, layout: Layout, out: 
         crop = CropShape(layout.size, layout.margin)
         write_config(Release(name, version, draft, "", shape, crop, UNCALIBRATED, DECISION))
         write_checksums(draft)
-        draft.chmod(0o777 & ~_umask())  # mkdtemp keeps a folder to its owner
+        draft.chmod(0o777 & ~_umask())  # mkdtemp keeps a folder to its owner, safetensors a file
+        (draft / WEIGHTS).chmod(0o666 & ~_umask())
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)

@@ -148,6 +148,7 @@ def test_the_release_says_what_it_is_and_is_not_evaluated(folder: Path, checkpoi
     assert not release.is_evaluated()
     assert release.weights.stat().st_size < 90_000_000
     assert [one.name for one in folder.parent.iterdir()] == ["student-1"]
+    assert release.weights.stat().st_mode == (folder / CONFIG).stat().st_mode  # readable for whoever serves it
 
 
 def test_measured_it_counts_as_evaluated_and_keeps_its_description(folder: Path, tmp_path: Path) -> None:
