@@ -127,7 +127,7 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         ]
 
     def _degraded(self, pictures: list[Cut], random: Generator) -> list[NDArray[np.uint8]]:
-        chain = Chain.draw(random)
+        chain = Chain.draw(random, random.uniform(self.mixture.mildest, 1.0))
         return [chain.apply(picture, margin, self.shape.size, self.shape.margin) for picture, margin in pictures]
 
 
