@@ -90,6 +90,13 @@ def _train(options: argparse.Namespace) -> None:
     train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher)
 
 
+def _average(options: argparse.Namespace) -> None:
+    from detector.training import soup  # noqa: PLC0415 -- slow import
+
+    soup.average(options.runs, options.out)
+    print(f"The mean of {len(options.runs)} runs is in {options.out}.")
+
+
 def _temporal(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 -- slow import
 
@@ -250,6 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--seed", type=int, help="(default: the recipe's)")
     step.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt and log.jsonl")
     step.set_defaults(run=_train)
+
+    step = steps.add_parser("average", help="the mean of the weights of several runs of one recipe")
+    step.add_argument("runs", type=Path, nargs="+", help="folders that train wrote")
+    step.add_argument("--out", type=Path, required=True, help="the folder to write, for temporal and export")
+    step.set_defaults(run=_average)
 
     step = steps.add_parser("temporal", help="the LSTM on features of whole tracks")
     step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")

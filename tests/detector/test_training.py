@@ -192,6 +192,31 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_runs_of_one_recipe_can_be_averaged(tmp_path: Path) -> None:
+    shapes = {"network": {"backbone": "one"}, "crop": {"size": 64}, "mixture": {}, "learning": {}}
+    for name, value in (("a", 1.0), ("b", 4.0)):
+        (tmp_path / name).mkdir()
+        state = {**shapes, "averaged": {"w": torch.full((2,), value)}, "step": 7}
+        torch.save(state, tmp_path / name / "checkpoint.pt")
+
+    assert main(["average", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "mean")]) == 0
+
+    mean = torch.load(tmp_path / "mean" / "checkpoint.pt", weights_only=True)
+    assert mean["averaged"]["w"].tolist() == [2.5, 2.5]
+    assert mean["steps"] == [7, 7]
+
+
+def test_runs_of_different_networks_are_not_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        state = {"network": {"backbone": name}, "crop": {}, "averaged": {}, "step": 1}
+        torch.save(state, tmp_path / name / "checkpoint.pt")
+
+    assert main(["average", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "mean")]) == 2
+    assert "another network" in capsys.readouterr().err
+    assert not (tmp_path / "mean").exists()
+
+
 def test_tuning_the_norms_leaves_everything_else_alone(pack: Pack, tmp_path: Path) -> None:
     """CLIP's tower: what is saved is what was tuned, and the rest comes from the base."""
     recipe = read_recipe(RECIPES / "clip-vit-b16.toml")
