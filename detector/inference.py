@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from detector import memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
+from detector.logistic import sigmoid
 from detector.release import Release
 
 BATCH = 8
@@ -110,8 +111,8 @@ class Network:
         for step in inputs:
             gates = step + head["lstm.weight_hh_l0"] @ hidden
             enter, forget, candidate, leave = np.split(gates, 4)
-            cell = _sigmoid(forget) * cell + _sigmoid(enter) * np.tanh(candidate)
-            hidden = _sigmoid(leave) * np.tanh(cell)
+            cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(candidate)
+            hidden = sigmoid(leave) * np.tanh(cell)
         middle = head["hidden.weight"] @ hidden + head["hidden.bias"]
         middle = np.where(middle > 0, middle, LEAKY_SLOPE * middle)
         genuine, fake = head["classify.weight"] @ middle + head["classify.bias"]
@@ -121,10 +122,6 @@ class Network:
 def load_network(release: Release, threads: int | None = None) -> Network:
     """The network of ``release`` on ``threads`` cores (all by default). Slow: keep it and use it for many videos."""
     return Network(release, threads)
-
-
-def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
 
 
 def _graph(release: Release, arrays: weights.Arrays) -> openvino.Model:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.logistic import sigmoid
+
 RECURRENCES = ("last_frame", "frame_mean")  # which frames decide; release.NetworkShape names it
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -23,7 +25,7 @@ def frame_logits(pooled: NDArray[np.float32], head: Weights) -> NDArray[np.float
     """
     gates = pooled @ head["lstm.weight"].T + head["lstm.bias"]
     enter, candidate, leave = np.split(gates, 3, axis=1)
-    hidden = _sigmoid(leave) * np.tanh(_sigmoid(enter) * np.tanh(candidate))
+    hidden = sigmoid(leave) * np.tanh(sigmoid(enter) * np.tanh(candidate))
     genuine, fake = (hidden @ head["classify.weight"].T + head["classify.bias"]).T
     return np.asarray(fake - genuine, np.float32)
 
@@ -33,7 +35,3 @@ def track_logit(pooled: NDArray[np.float32], head: Weights, recurrence: str) -> 
     if recurrence == "last_frame":
         return float(frame_logits(pooled[-1:], head)[0])
     return float(frame_logits(pooled, head).mean())
-
-
-def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)

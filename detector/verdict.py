@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detector.logistic import sigmoid as sigmoid  # what fits the calibration takes it from here
 from detector.release import Calibration, Decision
 from detector.report import FaceSample, Reason, Track, Verdict
 
@@ -132,8 +133,3 @@ def video_verdict(tracks: Sequence[Track]) -> tuple[Verdict, float | None, tuple
         highest,
         tuple(dict.fromkeys(reason for track in open_ones for reason in track.reasons)),
     )
-
-
-def sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)) without overflow."""
-    return 0.5 * (1 + float(np.tanh(0.5 * x)))

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTH, LAYERS, HEADS, PATCH, SIZE = 768, 12, 12, 16, 224  # ViT-B/16
-EPSILON = 1e-5
+from detector.vit_shape import EPSILON, GELU_SLOPE, HEADS, LAYERS, PATCH, SIZE, WIDTH
 
 
 class VisionTransformer(nn.Module):
@@ -62,4 +61,4 @@ class Block(nn.Module):
         attended = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
         tokens = tokens + self.project(attended.transpose(1, 2).reshape(batch, length, WIDTH))
         wide = self.expand(self.norm_2(tokens))
-        return tokens + self.contract(wide * torch.sigmoid(1.702 * wide))  # type: ignore[no-any-return]
+        return tokens + self.contract(wide * torch.sigmoid(GELU_SLOPE * wide))  # type: ignore[no-any-return]

@@ -28,7 +28,8 @@ from detector.release import sha256_of
 from detector.training import mesonet
 from detector.training.packs import Clip, Pack
 from detector.training.pairs import normalised
-from detector.vit import SIZE, WIDTH, VisionTransformer
+from detector.vit import VisionTransformer
+from detector.vit_shape import SIZE, WIDTH
 from detector.weights import load_base
 
 MARGIN = 1.45  # of MesoNet's and CLIP's crops: face and hair line

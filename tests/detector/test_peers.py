@@ -16,7 +16,7 @@ from detector.release import default_release
 from detector.training import packs, peers
 from detector.training.__main__ import main
 from detector.training.packs import Clip, CropRow, Pack
-from detector.vit import WIDTH
+from detector.vit_shape import WIDTH
 
 SIDE = 64
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detector import verdict
+from detector.logistic import sigmoid
 from detector.release import Calibration, Decision
 from detector.report import FaceSample, Reason, Track, Verdict
 
@@ -179,3 +180,14 @@ def test_the_videos_answer_follows_from_its_people(
     tracks: list[Track], expected: tuple[Verdict, float | None, tuple[Reason, ...]]
 ) -> None:
     assert verdict.video_verdict(tracks) == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_logistic_function_takes_numbers_and_arrays_and_never_overflows() -> None:
+    values = np.array([-800.0, -2.0, 0.0, 2.0, 800.0], np.float32)
+    expected = [0.0, 1 / (1 + math.exp(2)), 0.5, 1 / (1 + math.exp(-2)), 1.0]
+
+    assert [sigmoid(float(value)) for value in values] == pytest.approx(expected)
+    assert type(sigmoid(0.3)) is float
+    assert sigmoid(values) == pytest.approx(expected)
+    assert sigmoid(values).dtype == np.float32
