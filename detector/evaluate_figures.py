@@ -20,7 +20,10 @@ DEFINITIONS = {
     "auc": "Area under the ROC curve of the video's probability of fake; null unless both labels occur.",
     "auc_interval": "95 % percentile bootstrap over sources, 2000 rounds.",
     "equal_error_rate": "Where false alarms and misses are equally frequent on the ROC curve joined by straight lines.",
-    "calibration_error": "Expected calibration error of the probability of fake, ten bins of equal width.",
+    "calibration_error": "Expected calibration error of the probability of fake, ten bins of equal width, both labels "
+    "weighing the same (each clip 1 / n of its label), as they did when the calibration was fitted.",
+    "calibration_error_unweighted": "The same with every clip weighing the same, so that it moves with the share of "
+    "fakes among the clips.",
     "verdicts": "Share of each answer among all clips of the true label, failures included.",
     "matched_auc": "Mean of the AUCs inside the data sets with at least two judged clips of each label.",
     "recall": "Share of the fakes found at the lowest threshold with at most so many genuine clips above it (allowed).",
@@ -80,9 +83,19 @@ def part(results: Sequence[Result]) -> Figures:
         "left_out": _left_out(results),
         **_ranking(results),
         "equal_error_rate": _rounded(metrics.equal_error_rate(labels, scores)) if has_both else None,
-        "calibration_error": _rounded(metrics.expected_calibration_error(labels, scores)) if has_both else None,
+        **_calibration_errors(labels, scores),
         "verdicts": {word: _shares([one for one in results if one.clip.label == n]) for word, n in LABELS.items()},
         "failures": dict(sorted(Counter(result.failure for result in results if result.failure).items())),
+    }
+
+
+def _calibration_errors(labels: Sequence[int], scores: Sequence[float]) -> Figures:
+    names = {"calibration_error": True, "calibration_error_unweighted": False}
+    if len(set(labels)) < 2:
+        return dict.fromkeys(names)
+    return {
+        name: _rounded(metrics.expected_calibration_error(labels, scores, balanced=balanced))
+        for name, balanced in names.items()
     }
 
 

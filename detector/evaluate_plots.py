@@ -43,18 +43,23 @@ def draw_roc(results: Sequence[Result], title: str, target: Path) -> None:
 
 
 def draw_reliability(results: Sequence[Result], title: str, target: Path) -> None:
-    """How often fakes were among the clips given a probability; the numbers at the points count the clips."""
-    figure, axes = _square(title, "calibrated probability of fake", "share of clips that are fake")
+    """How often fakes were among the clips given a probability, both labels weighing the same.
+
+    The numbers at the points count the clips; the points' size is the weight that these have.
+    """
+    figure, axes = _square(
+        title, "calibrated probability of fake", "share of fakes, genuine and fake weighing the same"
+    )
     labels, scores, _ = judged(results)
-    if not labels:
-        _say_nothing(axes, "No clip was judged.")
+    if len(set(labels)) < 2:
+        _say_nothing(axes, "Reliability needs judged clips of both labels.")
         _save(figure, target)
         return
-    bins = metrics.reliability_bins(labels, scores)
+    bins = metrics.reliability_bins(labels, scores, balanced=True)
     means, shares = [one.mean_probability for one in bins], [one.share_fake for one in bins]
-    counts = np.array([one.count for one in bins])
+    weights = np.array([one.weight for one in bins])
     axes.plot(means, shares, color=STRONG, linewidth=1.2)
-    axes.scatter(means, shares, s=20 + 180 * counts / counts.max(), color=STRONG, alpha=0.75, zorder=3)
+    axes.scatter(means, shares, s=20 + 180 * weights / weights.max(), color=STRONG, alpha=0.75, zorder=3)
     for one in bins:
         below = one.share_fake > 0.9
         axes.annotate(
@@ -67,8 +72,9 @@ def draw_reliability(results: Sequence[Result], title: str, target: Path) -> Non
             fontsize=8,
             color=INK,
         )
-    error = metrics.expected_calibration_error(labels, scores)
-    axes.text(0.98, 0.03, f"expected calibration error {error:.3f}", ha="right", fontsize=8, color=INK)
+    error, raw = (metrics.expected_calibration_error(labels, scores, balanced=value) for value in (True, False))
+    words = f"expected calibration error {error:.3f}; {raw:.3f} with every clip weighing the same"
+    axes.text(0.98, 0.03, words, ha="right", fontsize=8, color=INK)
     _save(figure, target)
 
 

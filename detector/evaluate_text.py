@@ -41,7 +41,11 @@ def _ranking(evaluation: Figures) -> str:
         *([["metadata alone, no face seen", *_aucs(baseline)]] if baseline else []),
     ]
     error, gap = overall["calibration_error"], overall["equal_error_rate"]
-    more = "" if error is None else f"\ncalibration error {error:.3f}, equal error rate {gap:.3f}"
+    if error is None:
+        return _table(rows)
+    raw = overall["calibration_error_unweighted"]
+    more = f"\ncalibration error {error:.3f} with both labels weighing the same ({raw:.3f} with every clip doing so), "
+    more += f"equal error rate {gap:.3f}"
     return _table(rows) + more
 
 

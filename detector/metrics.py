@@ -26,6 +26,7 @@ class ReliabilityBin:
     low: float
     high: float
     count: int
+    weight: float  # share of all clips' weights, 0 to 1
     mean_probability: float
     share_fake: float
 
@@ -101,39 +102,51 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> float:
     return float(curve.false_alarms[before] + share * step)
 
 
-def reliability_bins(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+def class_weights(labels: ArrayLike) -> NDArray[np.float64]:
+    """(N,) weights with which both classes weigh the same: each clip 1 / n of its class, for labels (N,) of 0 and 1."""
+    truth = np.asarray(labels, np.int64)
+    return np.asarray(1.0 / np.bincount(truth, minlength=2)[truth], np.float64)
+
+
+def reliability_bins(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, balanced: bool = False
+) -> tuple[ReliabilityBin, ...]:
     """How often a probability came true: ``bins`` of equal width over [0, 1], empty ones left out.
 
-    labels: (N,) of 0 and 1; probabilities: (N,) of fake, 0 to 1. Raises ValueError when they are something else.
+    labels: (N,) of 0 and 1; probabilities: (N,) of fake, 0 to 1. With ``balanced`` clips have their ``class_weights``:
+    what probabilities fitted with classes of equal weight promise. Raises ValueError for anything else.
     """
     truth, values = _arrays(labels, probabilities)
     if len(values) and not (values.min() >= 0 and values.max() <= 1):
         raise ValueError("Probabilities must lie between 0 and 1.")
     places = np.minimum((values * bins).astype(np.int64), bins - 1)
+    weights = class_weights(truth) if balanced else np.ones(len(truth))
     return tuple(
         ReliabilityBin(
             low=float(place / bins),
             high=float((place + 1) / bins),
-            count=int((places == place).sum()),
-            mean_probability=float(values[places == place].mean()),
-            share_fake=float(truth[places == place].mean()),
+            count=int(inside.sum()),
+            weight=float(weights[inside].sum() / weights.sum()),
+            mean_probability=float(np.average(values[inside], weights=weights[inside])),
+            share_fake=float(np.average(truth[inside], weights=weights[inside])),
         )
         for place in np.unique(places)
+        for inside in [places == place]
     )
 
 
-def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
+def expected_calibration_error(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, balanced: bool = False
+) -> float:
     """The mean distance between the probability of fake and the share of fakes, over ten bins of equal width.
 
     Bins weigh by their clips (Naeini et al., 2015), and hold the probability of fake itself, from 0 to 1, not that of
-    the likelier answer. Raises ValueError when there are no clips.
+    the likelier answer; with ``balanced`` both classes weigh the same. Raises ValueError when there are no clips.
     """
-    found = reliability_bins(labels, probabilities, bins)
+    found = reliability_bins(labels, probabilities, bins, balanced)
     if not found:
         raise ValueError("There is nothing to measure.")
-    counts = np.array([one.count for one in found])
-    gaps = np.array([abs(one.mean_probability - one.share_fake) for one in found])
-    return float((counts * gaps).sum() / counts.sum())
+    return float(sum(one.weight * abs(one.mean_probability - one.share_fake) for one in found))
 
 
 def _auc(truth: NDArray[np.int64], values: NDArray[np.float64]) -> float:

@@ -108,7 +108,11 @@ def test_every_clip_is_counted_and_none_without_probability_is_scored(evaluation
     assert overall["equal_error_rate"] == round(metrics.equal_error_rate(labels, scores), 4)
     # Bins: [.0,.1) .05 and .08, one fake; [.4,.5) .45, none; [.5,.6) .55, one; [.9,1] .95, .97 and .92, two.
     gaps = 2 * abs(0.065 - 0.5) + abs(0.45 - 0) + abs(0.55 - 1) + 3 * abs(2.84 / 3 - 2 / 3)
-    assert overall["calibration_error"] == pytest.approx(gaps / 7, abs=1e-4)
+    assert overall["calibration_error_unweighted"] == pytest.approx(gaps / 7, abs=1e-4)
+    # With three genuine and four fake clips, a genuine one weighs 1/6 and a fake one 1/8.
+    balanced = abs((0.05 / 6 + 0.08 / 8) - 1 / 8) + 0.45 / 6 + 0.45 / 8 + abs((0.95 / 6 + 1.89 / 8) - 2 / 8)
+    assert overall["calibration_error"] == pytest.approx(balanced, abs=1e-4)
+    assert "both labels weighing the same" in evaluation["definitions"]["calibration_error"].replace("  ", " ")
 
 
 def test_answers_are_shares_of_all_clips_of_their_truth(evaluation: dict[str, Any]) -> None:
@@ -190,6 +194,7 @@ def test_the_text_says_what_counts_first(evaluation: dict[str, Any]) -> None:
     assert lines[2].split() == ["matched", "AUC", "overall", "AUC"]
     assert lines[3].split()[:3] == ["this", "model", "0.750"]
     assert lines[4].startswith("metadata alone, no face seen  0.750 [")
+    assert "with both labels weighing the same (" in text
     assert "recall at 1% false alarms (0 of 3 genuine clips): 0.250 [" in text
     assert "FAKE was said 3 times, wrongly 1 times" in text
 

@@ -108,6 +108,44 @@ def test_calibration_error_by_hand() -> None:
     assert metrics.expected_calibration_error(labels, probabilities) == pytest.approx(2 / 6 * 0.3)
 
 
+def test_balanced_calibration_error_by_hand() -> None:
+    # Genuine clips weigh 1/4 of a half, fake ones 1/2. Bin 0.2-0.3: three genuine, one fake: weights 3/8 and 1/4.
+    labels, probabilities = [0, 0, 0, 1, 1, 0], [0.25, 0.25, 0.25, 0.25, 0.8, 0.8]
+
+    low, high = metrics.reliability_bins(labels, probabilities, balanced=True)
+
+    assert (low.count, low.weight, low.share_fake) == pytest.approx((4, 5 / 8, 2 / 5))
+    assert (high.count, high.weight, high.share_fake) == pytest.approx((2, 3 / 8, 2 / 3))
+    error = metrics.expected_calibration_error(labels, probabilities, balanced=True)
+    assert error == pytest.approx(5 / 8 * (2 / 5 - 0.25) + 3 / 8 * (0.8 - 2 / 3))
+
+
+def test_what_is_calibrated_for_equal_classes_shows_no_error_when_fakes_are_many() -> None:
+    """In every bin genuine and fake stand at the odds the probability says, once each class weighs the same."""
+    labels, probabilities = list[int](), list[float]()
+    for tenth in range(10):
+        probability = (tenth + 0.5) / 10
+        counts = (round(200 * (1 - probability)), round(600 * probability))  # three fakes to a genuine clip
+        for label, count in enumerate(counts):
+            labels += [label] * count
+            probabilities += [probability] * count
+
+    assert metrics.expected_calibration_error(labels, probabilities, balanced=True) == pytest.approx(0)
+    assert metrics.expected_calibration_error(labels, probabilities) > 0.1
+
+
+@settings(max_examples=50, deadline=None)
+@given(scored)
+def test_balanced_is_what_repeating_the_rarer_class_gives(pairs: list[tuple[int, float]]) -> None:
+    labels, scores = _unzipped(pairs)
+    fakes = int(labels.sum())
+    times = np.where(labels == 1, len(labels) - fakes, fakes)
+
+    repeated = metrics.expected_calibration_error(np.repeat(labels, times), np.repeat(scores, times))
+
+    assert metrics.expected_calibration_error(labels, scores, balanced=True) == pytest.approx(repeated)
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "words"),
     [

@@ -154,6 +154,7 @@ def test_the_release_says_what_it_is_and_is_not_evaluated(folder: Path, checkpoi
 def test_measured_it_counts_as_evaluated_and_keeps_its_description(folder: Path, tmp_path: Path) -> None:
     release = load_release(folder)
     figures = default_release().metrics()["test"]
+    figures["overall"].setdefault("calibration_error_unweighted", 0.1)
     model = {"sha256": release.sha256, "config_sha256": sha256_of(folder / CONFIG)}
     for split in ("val", "test"):
         (tmp_path / f"{split}.json").write_text(json.dumps({**figures, "model": {**figures["model"], **model}}))
@@ -236,6 +237,12 @@ def test_names_and_places_are_checked(checkpoint: Path, folder: Path, tmp_path: 
         import_checkpoint(checkpoint, "../student", "1", Layout(), tmp_path)
     with pytest.raises(FileExistsError, match="choose another version"):
         import_checkpoint(checkpoint, "student", "1", Layout(), folder.parent)
+    for layout in (Layout(size=0), Layout(size=-112), Layout(size=50_000)):
+        with pytest.raises(ValueError, match="Crops are 32 to 1024 pixels wide, not"):
+            import_checkpoint(checkpoint, "student", "1", layout, tmp_path)
+    for margin in (0.0, -1.0, float("nan"), float("inf"), 40.0):
+        with pytest.raises(ValueError, match=r"side over the face's extent, 0\.5 to 4, not"):
+            import_checkpoint(checkpoint, "student", "1", Layout(margin=margin), tmp_path)
     with pytest.raises(ValueError, match="output 0 or 1"):
         convert(_state(), Layout(fake_class=2))
     assert list(tmp_path.iterdir()) == []
