@@ -263,6 +263,7 @@ def _model_info(network: Network) -> ModelInfo:
         decision.threshold_fake,
         decision.threshold_real,
         release.network.maps_add_up,
+        release.config_sha256,
     )
 
 

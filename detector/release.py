@@ -6,16 +6,21 @@ model.toml, never retyped in code.
 
 import hashlib
 import json
+import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detector.errors import DetectorError, ErrorCode
 
 MODELS_DIR = Path(__file__).parent / "models"
 BASES = "bases"  # beside the model folders
 WEIGHTS, CONFIG, CARD, METRICS, CHECKSUMS = "weights.safetensors", "model.toml", "card.md", "metrics.json", "SHA256SUMS"
+SETTLED_S = 2.0  # what was written less long ago may be written once more without a new time of change
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Release:
     crop: CropShape
     calibration: Calibration
     decision: Decision
+    config_sha256: str = ""  # of model.toml, as SHA256SUMS states it: which calibration and thresholds these are
 
     @property
     def weights(self) -> Path:
@@ -98,8 +104,12 @@ class Release:
         return (self.folder / CARD).read_text(encoding="utf-8")
 
     def metrics(self) -> dict[str, Any]:
-        """What was measured: ``error_rates`` of the test clips; evaluate's figures as ``validation`` and ``test``."""
-        measured: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        """What was measured: ``error_rates`` of the test clips; evaluate's figures as ``validation`` and ``test``.
+
+        Shared by all who ask, so not to be changed.
+        """
+        path = self.folder / METRICS
+        measured: dict[str, Any] = _once((path,), lambda: json.loads(path.read_text(encoding="utf-8")))
         return measured
 
     def is_evaluated(self) -> bool:
@@ -124,9 +134,12 @@ class Release:
 
 
 def releases(root: Path = MODELS_DIR) -> list[Release]:
-    """Every model folder under ``root``, by name and version; unreadable ones raise DetectorError."""
+    """Every model folder under ``root``, by name and version; unreadable ones raise DetectorError.
+
+    Folders whose name begins with a dot are left out: they are being written.
+    """
     folders = sorted(config.parent for config in root.glob(f"*/{CONFIG}"))
-    return [load_release(folder) for folder in folders]
+    return [load_release(folder) for folder in folders if not folder.name.startswith(".")]
 
 
 def default_release(root: Path = MODELS_DIR) -> Release:
@@ -139,26 +152,54 @@ def default_release(root: Path = MODELS_DIR) -> Release:
 
 
 def load_release(folder: Path) -> Release:
-    """The release in ``folder``, its weights not yet read. Raises DetectorError(MODEL_MISSING or MODEL_DAMAGED)."""
+    """The release in ``folder``, its weights not yet read. Raises DetectorError(MODEL_MISSING or MODEL_DAMAGED).
+
+    A folder that has not changed is parsed once in a process.
+    """
     try:
-        with (folder / CONFIG).open("rb") as config:
-            values = tomllib.load(config)
-        return Release(
-            name=values["name"],
-            version=values["version"],
-            folder=folder,
-            sha256=_checksums(folder)[WEIGHTS],
-            network=NetworkShape(**values["network"]),
-            crop=CropShape(**values["crop"]),
-            calibration=Calibration(**values["calibration"]),
-            decision=Decision(**values["decision"]),
-        )
+        return _once((folder / CONFIG, folder / CHECKSUMS), lambda: _parsed(folder))
     except OSError as error:
         raise DetectorError(ErrorCode.MODEL_MISSING, f"There is no model in {folder}; check the path.") from error
     except (ValueError, KeyError, TypeError) as error:  # also what is no TOML or no UTF-8
         raise DetectorError(
             ErrorCode.MODEL_DAMAGED, f"The model in {folder} cannot be understood ({error}); install Unmask again."
         ) from error
+
+
+def _parsed(folder: Path) -> Release:
+    values = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    checksums = _checksums(folder)
+    return Release(
+        name=values["name"],
+        version=values["version"],
+        folder=folder,
+        sha256=checksums[WEIGHTS],
+        network=NetworkShape(**values["network"]),
+        crop=CropShape(**values["crop"]),
+        calibration=Calibration(**values["calibration"]),
+        decision=Decision(**values["decision"]),
+        config_sha256=checksums.get(CONFIG) or sha256_of(folder / CONFIG),
+    )
+
+
+_kept: dict[tuple[Path, ...], tuple[object, Any]] = {}
+
+
+def _once(paths: tuple[Path, ...], read: Callable[[], Found]) -> Found:
+    """What ``read`` makes of the files ``paths``, made anew only when one of them has changed.
+
+    Raises OSError when one is missing, and what ``read`` raises. What was written within SETTLED_S is not kept: a
+    second change may bear the same time.
+    """
+    states = [path.stat() for path in paths]
+    stamp = [(state.st_mtime_ns, state.st_size, state.st_ino) for state in states]
+    kept = _kept.get(paths)
+    if kept is not None and kept[0] == stamp:
+        return kept[1]  # type: ignore[no-any-return]
+    found = read()
+    if time.time() - max(state.st_mtime for state in states) > SETTLED_S:
+        _kept[paths] = (stamp, found)
+    return found
 
 
 def sha256_of(path: Path) -> str:

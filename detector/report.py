@@ -96,6 +96,9 @@ class ModelInfo:
     threshold_fake: float  # FAKE at or above this probability
     threshold_real: float  # REAL at or below this probability
     maps_add_up: bool = True  # whether the heatmaps of a frame add up to its score
+    config_sha256: str = (
+        ""  # of its configuration: calibration and thresholds; empty in reports from before it was kept
+    )
 
 
 @dataclass(frozen=True, slots=True)
