@@ -26,6 +26,7 @@ PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", 
 GATES = 4  # input, forget, candidate, output: torch's order
 DESCRIPTION = "description.md"
 BACKBONE = "resnext50_32x4d"
+SIZES, MARGINS = (32, 1024), (0.5, 4.0)  # of crops that this network can have been trained on
 UNCALIBRATED = Calibration(1, 0, 1, 0)  # the softmax of the checkpoint's two logits, as it is
 DECISION = Decision(
     threshold_fake=0.99, threshold_real=0.01, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12
@@ -52,6 +53,7 @@ def import_checkpoint(path: Path, name: str, version: str, layout: Layout, out: 
     for word in (name, version):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", word):
             raise ValueError(f"{word!r} cannot name a model; use letters, digits, dots, hyphens and underscores.")
+    _check_crop(layout)
     folder = out / f"{name}-{version}"
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; choose another version.")
@@ -166,6 +168,18 @@ NOT_EVALUATED = (
     "\n## Not evaluated\n\nNothing was measured yet, so nothing can be said about how often it is wrong. Its "
     "probabilities are not calibrated, and FAKE is said only from 0.990, REAL up to 0.010.\n"
 )
+
+
+def _check_crop(layout: Layout) -> None:
+    if not SIZES[0] <= layout.size <= SIZES[1]:
+        raise ValueError(
+            f"Crops are {SIZES[0]} to {SIZES[1]} pixels wide, not {layout.size}; give the size of training."
+        )
+    if not MARGINS[0] <= layout.margin <= MARGINS[1]:  # no number either
+        raise ValueError(
+            f"The margin is the crop's side over the face's extent, {MARGINS[0]:g} to {MARGINS[1]:g}, not "
+            f"{layout.margin:g}; 1 is the face as a finder boxes it."
+        )
 
 
 def _backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
