@@ -58,33 +58,29 @@ class UploadForm(forms.Form):
     frames = FramesField()
 
 
-class ModelVersionField(_ModelVersionChoice):
-    """Which installed model version judges; left empty, it is the active one."""
-
-    def label_from_instance(self, obj: ModelVersion) -> str:
-        return _words(obj)
-
-
 class AgainForm(forms.Form):
-    """The same video once more, with another number of frames or another model version."""
+    """The same video once more, with another number of frames or another model version.
+
+    ``models`` are offered; whether another one that was sent can judge is for services.analyze_again to say.
+    """
 
     frames = FramesField()
 
     def __init__(self, *args: Any, models: list[ModelVersion], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         active = next((_words(one) for one in models if one.is_active), "")
-        self.fields["model"] = ModelVersionField(
-            queryset=ModelVersion.objects.filter(pk__in=[one.pk for one in models]),
+        unset = _("The active one: %(model)s") % {"model": active} if active else _("The active one")
+        field = _ModelVersionChoice(
+            queryset=ModelVersion.objects.all(),
             required=False,
             label=_("Model version"),
             help_text=_(
                 "Another version may say something else. Both results are kept and can be compared side by side."
             ),
-            empty_label=_("The active one: %(model)s") % {"model": active} if active else _("The active one"),
-            error_messages={
-                "invalid_choice": _("This model version is not installed any more; choose one of the list.")
-            },
+            error_messages={"invalid_choice": _("This model version is not known here; choose one of the list.")},
         )
+        field.choices = [("", unset), *((one.pk, _words(one)) for one in models)]
+        self.fields["model"] = field
 
 
 class HistoryForm(forms.Form):

@@ -30,7 +30,8 @@ class Code(StrEnum):
     QUEUE_FULL = "queue_full"
     STORAGE_FULL = "storage_full"
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
-    MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more
+    MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more as it was
+    MODEL_VERSION_UNMEASURED = "model_version_unmeasured"  # it is, but has no figures from test clips as it stands
 
 
 _SENTENCES: dict[str, str] = {
@@ -92,8 +93,13 @@ _SENTENCES: dict[str, str] = {
         "longer need, then upload again."
     ),
     Code.MODEL_VERSION_GONE: noop(
-        "The model version that was asked for is not installed any more, so the video was not examined. Please examine "
-        "it again with another version."
+        "The model version that was asked for is not installed any more as it was, so the video was not examined. "
+        "Please examine it again with one of the versions that are offered."
+    ),
+    Code.MODEL_VERSION_UNMEASURED: noop(
+        "The model version that was asked for has not been measured on test clips as it stands, so nobody could say "
+        "how often it is wrong, and the video was not examined. Please examine it again with one of the versions that "
+        "are offered."
     ),
     Code.FRAMES_OUT_OF_RANGE: noop("Please choose between %(min_frames)s and %(max_frames)s frames."),
 }

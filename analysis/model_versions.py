@@ -4,7 +4,7 @@ A fresh installation needs no step of its own: the first analysis registers what
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -23,21 +23,41 @@ class NotActivated(Exception):
 
 
 def register() -> list[ModelVersion]:
-    """A row for every release found on disk; the default one becomes active when none that is on disk is."""
+    """A row for every release found on disk; harmless when another process does the same at that moment.
+
+    When none that is on disk is active, one takes its place: the same version with thresholds fitted again, if it has
+    been measured since, and else the default one.
+    """
     from detector import release as detector_release  # noqa: PLC0415 -- slow import
 
     found = detector_release.releases()
-    rows = [
-        ModelVersion.objects.get_or_create(name=release.name, version=release.version, sha256=release.sha256)[0]
-        for release in found
-    ]
+    rows = [ModelVersion.objects.get_or_create(**_identity(release))[0] for release in found]
     active = ModelVersion.objects.filter(is_active=True).first()
     if found and (active is None or active not in rows):
+        refitted = _refitted(active, found) if active is not None else None
+        new = ModelVersion.objects.get_or_create(**_identity(refitted or detector_release.default_release()))[0]
         if active is not None:
-            logger.warning("The active model %s is no longer installed; the default one takes its place.", active)
-        default = detector_release.default_release()
-        _make_active(next(row for row in rows if row.sha256 == default.sha256 and row.version == default.version))
+            logger.warning("The active model %s is no longer installed as it was; %s takes its place.", active, new)
+        _replace(active, new)
     return list(ModelVersion.objects.filter(pk__in=[row.pk for row in rows]))
+
+
+def _refitted(active: ModelVersion, found: "list[Release]") -> "Release | None":
+    """The release with the name, version and weights of ``active`` but another configuration, if it was measured."""
+    for release in found:
+        if _identity(release) | {"config_sha256": active.config_sha256} == _identity(active) and release.is_evaluated():
+            return release
+    return None
+
+
+def _identity(one: "ModelVersion | Release") -> dict[str, Any]:
+    """What tells model versions apart: name, version, weights, and configuration with its thresholds."""
+    return {
+        "name": one.name,
+        "version": one.version,
+        "sha256": one.sha256,
+        "config_sha256": one.config_sha256,
+    }
 
 
 def activate(model_version: ModelVersion) -> None:
@@ -61,16 +81,13 @@ def activate(model_version: ModelVersion) -> None:
 
 
 def choices() -> list[ModelVersion]:
-    """The installed versions that a video can be examined with: the active one, and those that have been evaluated.
+    """The registered and installed versions that a video can be examined with: the active one, and the evaluated ones.
 
-    The active one comes first, the others by name and version.
+    The active one comes first, the others by name and version. Writes nothing, so a page may ask.
     """
-    try:
-        rows = register()
-    except DetectorError as error:
-        logger.warning("The models cannot all be read: %s", error)
-        rows = [row for row in ModelVersion.objects.all() if is_installed(row)]
-    return sorted((row for row in rows if row.is_active or is_evaluated(row)), key=lambda row: not row.is_active)
+    found = [(row, release) for row in ModelVersion.objects.all() if (release := _readable(row)) is not None]
+    rows = [row for row, release in found if row.is_active or release.is_evaluated()]
+    return sorted(rows, key=lambda row: not row.is_active)
 
 
 def _make_active(model_version: ModelVersion) -> None:
@@ -79,15 +96,22 @@ def _make_active(model_version: ModelVersion) -> None:
         ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True)
 
 
+def _replace(old: ModelVersion | None, new: ModelVersion) -> None:
+    """Makes ``new`` active instead of ``old``, unless somebody has made another one active meanwhile."""
+    try:
+        with transaction.atomic():
+            if old is None or ModelVersion.objects.filter(pk=old.pk, is_active=True).update(is_active=False):
+                ModelVersion.objects.filter(pk=new.pk).update(is_active=True)
+    except IntegrityError:
+        logger.info("Another model was made active at the same time and stays so.")
+
+
 def active() -> "tuple[ModelVersion, Release]":
     """The active row and its release on disk; raises DetectorError (MODEL_MISSING) when there is none."""
     row = ModelVersion.objects.filter(is_active=True).first()
     release = release_of(row) if row is not None else None
     if release is None:
-        try:
-            register()
-        except IntegrityError:  # another worker registered at the same moment
-            logger.info("Another process registered the models at the same time.")
+        register()
         row = ModelVersion.objects.filter(is_active=True).first()
         release = release_of(row) if row is not None else None
     if row is None or release is None:
@@ -109,15 +133,27 @@ def is_evaluated(model_version: ModelVersion) -> bool:
 
 
 def release_of(row: ModelVersion) -> "Release | None":
-    """Its release on disk; None when it is gone. Raises DetectorError when its folder cannot be understood."""
+    """Its release on disk; None when it is gone or has another configuration now.
+
+    Raises DetectorError when its folder cannot be understood.
+    """
+    release = release_with_weights(row.name, row.version, row.sha256)
+    return release if release is not None and release.config_sha256 == row.config_sha256 else None
+
+
+def release_with_weights(name: str, version: str, sha256: str) -> "Release | None":
+    """The release on disk with this name, version and hash of weights, whatever its configuration; None when gone.
+
+    Raises DetectorError when its folder cannot be understood; that of another model harms nothing.
+    """
     from detector import release as detector_release  # noqa: PLC0415 -- slow import
 
-    wanted = (row.name, row.version, row.sha256)
     try:
         found = detector_release.releases()
     except DetectorError as error:  # one of them is damaged, but perhaps not this one
         logger.warning("The models cannot all be read: %s", error)
-        found = [detector_release.load_release(detector_release.MODELS_DIR / str(row))]
+        found = [detector_release.load_release(detector_release.MODELS_DIR / f"{name}-{version}")]
+    wanted = (name, version, sha256)
     return next((release for release in found if (release.name, release.version, release.sha256) == wanted), None)
 
 

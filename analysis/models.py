@@ -71,18 +71,29 @@ class Video(models.Model):
 
 
 class ModelVersion(models.Model):
-    """A model folder found under detector/models; one is active and judges new analyses."""
+    """A model folder found under detector/models, as it stood; one is active and judges new analyses.
+
+    Thresholds that are fitted again make another row, so that each analysis keeps which ones judged it.
+    """
 
     name = models.CharField(max_length=64)
     version = models.CharField(max_length=32)
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, help_text=_("Of its weights."))
+    config_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("Of model.toml: its calibration and thresholds. Empty in rows from before it was kept."),
+    )
     is_active = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name", "version"]
         constraints = [
-            models.UniqueConstraint(fields=["name", "version", "sha256"], name="one_row_per_model_version"),
+            models.UniqueConstraint(
+                fields=["name", "version", "sha256", "config_sha256"], name="one_row_per_model_version"
+            ),
             models.UniqueConstraint(
                 fields=["is_active"], condition=models.Q(is_active=True), name="one_active_model_version"
             ),

@@ -25,6 +25,8 @@ from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
 
+MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
+
 
 class Refused(Exception):
     """Something a person asked for is not done; ``message`` is a whole translated sentence, ``code`` is stable."""
@@ -79,7 +81,8 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
     """
     _check_frames(frames)
     if model is not None and model not in model_versions.choices():
-        raise Refused(Code.MODEL_VERSION_GONE)
+        installed = model_versions.is_installed(model)
+        raise Refused(Code.MODEL_VERSION_UNMEASURED if installed else Code.MODEL_VERSION_GONE)
     with transaction.atomic():
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
         if video is None:

@@ -183,11 +183,11 @@ def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lea
 def _network(release: "Release") -> "Network":
     """The loaded network, kept for this process's next job; one at a time.
 
-    Two versions may share their weights and differ in their thresholds.
+    Two versions may share their weights and differ in their thresholds, and so may one before and after calibration.
     """
     from detector import inference  # noqa: PLC0415 -- slow import
 
-    key = f"{release.name}-{release.version}-{release.sha256}"
+    key = f"{release.name}-{release.version}-{release.sha256}-{release.config_sha256}"
     if key not in _networks:
         _networks.clear()
         _networks[key] = inference.load_network(release)

@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from analysis import model_versions
 from analysis.models import ModelVersion
 from deepfakesite.markdown import to_html
 from detector import release
@@ -52,14 +53,8 @@ def _release_in_use() -> Release | None:
     """The active model if its files are there, else the one that an installation begins with, else none."""
     active = ModelVersion.objects.filter(is_active=True).first()
     try:
-        for installed in release.releases():
-            if active and (installed.name, installed.version, installed.sha256) == (
-                active.name,
-                active.version,
-                active.sha256,
-            ):
-                return installed
-        return release.default_release()
+        installed = model_versions.release_of(active) if active is not None else None
+        return installed or release.default_release()
     except DetectorError as error:
         logger.warning("The page about the method shows no model: %s", error)
         return None

@@ -23,7 +23,16 @@ else:
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(looking.NotDeletable, _Base):
-    list_display = ("__str__", "is_active", "installed", "evaluated", "judged", "short_sha256", "created_at")
+    list_display = (
+        "__str__",
+        "is_active",
+        "installed",
+        "evaluated",
+        "judged",
+        "short_sha256",
+        "short_config",
+        "created_at",
+    )
     actions = ("activate",)
     readonly_fields = ("installed", "evaluated", "judged")
 
@@ -69,6 +78,10 @@ class ModelVersionAdmin(looking.NotDeletable, _Base):
     def judged(self, row: ModelVersion) -> SafeString:
         return looking.analyses_link(getattr(row, "count", 0), model_version__id__exact=row.pk)
 
-    @admin.display(description="SHA-256")
+    @admin.display(description=gettext_lazy("SHA-256 of weights"))
     def short_sha256(self, row: ModelVersion) -> str:
         return row.sha256[:12]
+
+    @admin.display(description=gettext_lazy("of configuration"))
+    def short_config(self, row: ModelVersion) -> str:
+        return row.config_sha256[:12] or _("not recorded")

@@ -49,7 +49,7 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
         try:
             return redirect("analysis:detail", pk=services.analyze_again(analysis, asked["frames"], asked["model"]).pk)
         except services.Refused as refusal:
-            form.add_error(None, refusal.message)
+            form.add_error("model" if refusal.code in services.MODEL_REFUSALS else None, refusal.message)
     pace = statistics.seconds_per_frame()
     context = {"analysis": analysis, "form": form, "models": models, "seconds_per_frame": pace}
     return render(request, "analysis/again.html", context)

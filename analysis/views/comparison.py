@@ -60,6 +60,14 @@ class Comparison:
         return self.left.analysis.model_version_id == self.right.analysis.model_version_id
 
     @property
+    def refitted(self) -> bool:
+        """Whether they are one version, whose thresholds were fitted again between the two."""
+        one, other = self.left.analysis.model_version, self.right.analysis.model_version
+        if one is None or other is None or one == other:
+            return False
+        return (one.name, one.version, one.sha256) == (other.name, other.version, other.sha256)
+
+    @property
     def same_frames(self) -> bool:
         return self.left.analysis.frames_requested == self.right.analysis.frames_requested
 

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import ngettext
 
+from analysis import model_versions
 from detector import quality
 from detector.errors import DetectorError
 from detector.quality import Band
@@ -38,16 +39,14 @@ def sentence_of(report: Report) -> str:
 
 
 def _metrics_of(model: ModelInfo) -> dict[str, Any]:
-    """The metrics that this very model was released with; empty where it has none or is gone."""
-    from detector import release  # noqa: PLC0415 -- slow import, and the web process imports this module
-
+    """The metrics of this very model; empty where it has none, is gone, or was measured with other thresholds."""
     try:
-        for found in release.releases():
-            if (found.name, found.version, found.sha256) == (model.name, model.version, model.sha256):
-                return found.metrics()
-    except (DetectorError, OSError, ValueError):
-        pass
-    return {}
+        found = model_versions.release_with_weights(model.name, model.version, model.sha256)
+        metrics = found.metrics() if found is not None else {}
+        measured = metrics.get("test", {}).get("model", {}).get("config_sha256")
+    except (AttributeError, DetectorError, OSError, ValueError):
+        return {}
+    return metrics if not (measured and model.config_sha256) or measured == model.config_sha256 else {}
 
 
 def _counted(verdict: Verdict, count: int, wrong: int, clips: str) -> str:

@@ -65,13 +65,14 @@ def make_video(owner: User | None = None, *, content: bytes = _CONTENT, **fields
 
 def make_model_version(**fields: Any) -> ModelVersion:
     number = next(_numbers)
-    return ModelVersion.objects.create(**{"name": "test", "version": str(number), "sha256": f"{number:064x}"} | fields)
+    values = {"name": "test", "version": str(number), "sha256": f"{number:064x}", "config_sha256": "c0" * 32}
+    return ModelVersion.objects.create(**values | fields)
 
 
 def stand_in_release(*, version: str = "1", evaluated: bool = True, **fields: Any) -> SimpleNamespace:
     """A release as far as the platform looks at it."""
-    values = {"name": "net", "version": version, "sha256": version * 64, "is_evaluated": lambda: evaluated}
-    return SimpleNamespace(**values | fields)
+    values = {"name": "net", "version": version, "sha256": version * 64, "config_sha256": "c0" * 32}
+    return SimpleNamespace(**values | {"is_evaluated": lambda: evaluated} | fields)
 
 
 def make_analysis(

@@ -118,7 +118,7 @@ def test_register_models_lists_them_and_marks_the_active_one(detector: Detector)
 
     call_command("register_models", stdout=out)
 
-    assert out.getvalue() == "test-1 cdcdcdcdcdcd (active)\n"
+    assert out.getvalue() == "test-1 cdcdcdcdcdcd c0c0c0c0c0c0 (active)\n"
     assert ModelVersion.objects.get().is_active
 
 

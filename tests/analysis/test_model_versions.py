@@ -73,12 +73,54 @@ def test_a_video_can_be_examined_with_what_has_been_evaluated(
 ) -> None:
     installed[:0] = [stand_in_release(version="0", evaluated=False)]
     make_model_version(name="gone")
+    model_versions.register()
 
     assert [row.version for row in model_versions.choices()] == ["2", "1"]  # the active one first
 
     unmeasured = stand_in_release(version="3", evaluated=False)
     installed[:] = [OLD, unmeasured]  # the default now, and so the active one
+    model_versions.register()
     assert [row.version for row in model_versions.choices()] == ["3", "1"]
+
+
+def test_asking_what_there_is_to_choose_writes_nothing(installed: list[SimpleNamespace]) -> None:
+    model_versions.register()
+    installed[:] = [OLD, stand_in_release(version="3")]
+
+    assert [row.version for row in model_versions.choices()] == ["1"]
+    assert ([row.version for row in ModelVersion.objects.all()], active_versions()) == (["1", "2"], ["2"])
+
+
+def test_what_somebody_activates_meanwhile_stays_active(
+    installed: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model_version(name="net", version="0", is_active=True)
+
+    def default() -> SimpleNamespace:
+        model_versions.activate(ModelVersion.objects.get(version="1"))
+        return NEW
+
+    monkeypatch.setattr(release, "default_release", default)
+    model_versions.register()
+
+    assert active_versions() == ["1"]
+
+
+@pytest.mark.parametrize(("measured", "expected"), [(True, "b0"), (False, "c0")])
+def test_thresholds_fitted_again_judge_in_a_row_of_their_own(
+    installed: list[SimpleNamespace], measured: bool, expected: str
+) -> None:
+    """The active version stays so when it has been measured again; else the default one judges."""
+    model_versions.register()
+    model_versions.activate(before := ModelVersion.objects.get(version="1"))
+    installed[0] = stand_in_release(version="1", config_sha256="b0" * 32, evaluated=measured)
+
+    row, found = model_versions.active()
+
+    assert row.config_sha256 == found.config_sha256 == expected * 32
+    assert row.version == ("1" if measured else "2")
+    assert ModelVersion.objects.filter(version="1", sha256=OLD.sha256).count() == 2
+    assert not model_versions.is_installed(before)
 
 
 def test_active_registers_what_a_fresh_installation_has(installed: list[SimpleNamespace]) -> None:

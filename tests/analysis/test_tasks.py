@@ -113,6 +113,20 @@ def test_versions_that_share_their_weights_are_told_apart(
     assert detector.loaded == 2
 
 
+def test_thresholds_fitted_again_are_loaded_and_kept_with_what_they_judged(
+    analysis: Analysis, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for config_sha256 in ("a0" * 32, "b0" * 32):
+        found = stand_in_release(config_sha256=config_sha256)
+        monkeypatch.setattr(release, "releases", lambda found=found: [found])
+        monkeypatch.setattr(release, "default_release", lambda found=found: found)
+        run(make_analysis(video=analysis.video))
+
+    assert detector.loaded == 2
+    judged = Analysis.objects.filter(state=State.DONE).order_by("created_at")
+    assert [row.model_version and row.model_version.config_sha256 for row in judged] == ["a0" * 32, "b0" * 32]
+
+
 def test_network_is_loaded_once_for_several_analyses(analysis: Analysis, detector: Detector) -> None:
     run(analysis)
     run(services.analyze_again(analysis, 20))

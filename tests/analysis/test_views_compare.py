@@ -93,11 +93,27 @@ def test_a_version_that_is_not_offered_is_refused_at_its_field(
 ) -> None:
     old = make_analysis(State.DONE, owner=user)
     gone = make_model_version(name="gone")
+    installed.append(stand_in_release(version="3", evaluated=False))
+    model_versions.register()
+    unmeasured = ModelVersion.objects.get(version="3")
+    path = reverse("analysis:again", args=[old.pk])
 
-    response = client.post(reverse("analysis:again", args=[old.pk]), {"frames": 20, "model": gone.pk})
-
-    assert "This model version is not installed any more; choose one of the list." in response.content.decode()
+    for asked, code in ((gone.pk, "model_version_gone"), (unmeasured.pk, "model_version_unmeasured")):
+        page = client.post(path, {"frames": 20, "model": asked}).content.decode()
+        assert page.count(sentence_for(code)) == 1
+        assert "net 3" not in page
+    assert "This model version is not known here" in client.post(path, {"frames": 20, "model": 0}).content.decode()
+    del installed[1:]
+    assert sentence_for("model_version_gone") in client.post(path, {"frames": 20, "model": gone.pk}).content.decode()
     assert Analysis.objects.count() == 1
+
+
+def test_looking_at_the_form_writes_nothing(client: Client, user: User, installed: list[SimpleNamespace]) -> None:
+    path = reverse("analysis:again", args=[make_analysis(State.DONE, owner=user).pk])
+    installed[:] = [stand_in_release(version="4")]  # the active one is gone
+
+    assert client.get(path).status_code == 200
+    assert list(ModelVersion.objects.values_list("version", "is_active")) == [("1", True), ("2", False)]
 
 
 def test_with_one_version_there_is_nothing_to_choose(
@@ -134,6 +150,17 @@ def test_the_error_rates_of_each_are_told(client: Client, user: User, monkeypatc
 
     assert text.count("Wrong before:") == 1  # the other came with no figures
     assert "On its test the model said “Real” of 9 clips of every quality. 1 of them was fake." in text
+
+
+def test_thresholds_fitted_again_in_between_are_said(client: Client, user: User) -> None:
+    weights = {"name": "net", "version": "1", "sha256": "ab" * 32}
+    first = make_analysis(State.DONE, owner=user, model_version=make_model_version(**weights))
+    other = make_model_version(**weights, config_sha256="b0" * 32)
+    second = make_analysis(State.DONE, video=first.video, model_version=other)
+
+    text = words(client, reverse("analysis:compare_with", args=[first.pk, second.pk]))
+
+    assert "the same weights, but their calibration and thresholds were fitted again in between" in text
 
 
 def test_agreement_and_its_conditions_are_said(client: Client, user: User) -> None:
@@ -276,4 +303,4 @@ def test_people_side_by_side_say_where_one_was_not_found(client: Client, user: U
 
 
 def test_words_exist_for_a_version_that_is_gone() -> None:
-    assert "Please examine it again with another version." in sentence_for("model_version_gone")
+    assert "not installed any more as it was, so the video was not examined." in sentence_for("model_version_gone")

@@ -16,6 +16,7 @@ from accounts.models import User
 from analysis.messages import reason_sentence, sentence_for
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State, Verdict
 from detector import release
+from detector.errors import DetectorError, ErrorCode
 from detector.report import Reason
 from detector.report import Verdict as Answer
 from tests.analysis.builders import make_analysis, make_report, make_user
@@ -293,6 +294,35 @@ def test_error_rates_are_left_out_when_unknown(
     monkeypatch.setattr(release, "releases", lambda: [installed(rates, **other)])
 
     assert "Wrong before" not in page_of(client, make_analysis(State.DONE, owner=user))
+
+
+def test_a_damaged_neighbour_costs_no_error_rate(client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> list[object]:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, "Another model cannot be understood.")
+
+    rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}}}
+    monkeypatch.setattr(release, "releases", damaged)
+    monkeypatch.setattr(release, "load_release", lambda folder: {"test-1": installed(rates)}[folder.name])
+
+    assert "said “Fake” of 40 clips" in words(page_of(client, make_analysis(State.DONE, owner=user)))
+
+
+@pytest.mark.parametrize(("judged_with", "told"), [("a0", True), ("b0", False), ("", True)])
+def test_error_rates_are_those_of_the_thresholds_that_judged(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch, judged_with: str, told: bool
+) -> None:
+    """A report from before configurations were kept does not say which ones these were."""
+    model = {"sha256": "cd" * 32, "config_sha256": "a0" * 32}
+    rates = {"error_rates": {"FAKE": {"n": 40, "wrong": 3}}, "test": {"model": model}}
+    monkeypatch.setattr(release, "releases", lambda: [installed(rates)])
+    analysis = make_analysis(State.DONE, owner=user)
+    (analysis.report or {})["model"]["config_sha256"] = judged_with * 32
+    analysis.save(update_fields=["report"])
+
+    page = page_of(client, analysis)
+
+    assert ("Wrong before" in page) is told
+    assert ("SHA-256 of its configuration" in page) is bool(judged_with)
 
 
 def test_metrics_that_cannot_be_read_cost_the_error_rate_alone(

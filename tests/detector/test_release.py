@@ -5,7 +5,9 @@ import os
 import shutil
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,9 +67,16 @@ def test_a_configuration_without_a_checksum_has_the_hash_of_its_file(folder: Pat
 
 def test_a_folder_is_parsed_once_until_it_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
-    toml, figures = tomllib.loads, json.loads
-    monkeypatch.setattr(tomllib, "loads", lambda text: (parsed.append("toml"), toml(text))[1])
-    monkeypatch.setattr(json, "loads", lambda text: (parsed.append("metrics"), figures(text))[1])
+
+    def counted(name: str, parse: Callable[[str], Any]) -> Callable[[str], Any]:
+        def count(text: str) -> Any:
+            parsed.append(name)
+            return parse(text)
+
+        return count
+
+    monkeypatch.setattr(tomllib, "loads", counted("toml", tomllib.loads))
+    monkeypatch.setattr(json, "loads", counted("metrics", json.loads))
 
     for _ in range(3):
         (found,) = release.releases(folder.parent)

@@ -27,7 +27,9 @@ def installed_model(card: str | OSError, version: str = "1.0.0") -> SimpleNamesp
         return card
 
     decision = SimpleNamespace(threshold_fake=0.85, threshold_real=0.125, min_face_px=48, min_frames=5)
-    return SimpleNamespace(name="model", version=version, sha256=version * 8, decision=decision, card=read)
+    return SimpleNamespace(
+        name="model", version=version, sha256=version * 8, config_sha256="c0" * 32, decision=decision, card=read
+    )
 
 
 @pytest.fixture
@@ -107,12 +109,30 @@ def test_about_shows_the_active_model_rather_than_the_default_one(
     client: Client, models: list[SimpleNamespace]
 ) -> None:
     models += [installed_model("the first"), installed_model("the second", version="2.0.0")]
-    ModelVersion.objects.create(name="model", version="2.0.0", sha256="2.0.0" * 8, is_active=True)
+    ModelVersion.objects.create(
+        name="model", version="2.0.0", sha256="2.0.0" * 8, config_sha256="c0" * 32, is_active=True
+    )
 
     html = page(client, "about")
 
     assert "the second" in html
     assert "the first" not in html
+
+
+def test_about_shows_the_active_model_beside_a_damaged_one(
+    client: Client, models: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged() -> list[object]:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, "Another model cannot be understood.")
+
+    models += [installed_model("the first"), installed_model("the second", version="2.0.0")]
+    ModelVersion.objects.create(
+        name="model", version="2.0.0", sha256="2.0.0" * 8, config_sha256="c0" * 32, is_active=True
+    )
+    monkeypatch.setattr(release, "releases", damaged)
+    monkeypatch.setattr(release, "load_release", lambda folder: models[1])
+
+    assert "the second" in page(client, "about")
 
 
 def test_about_shows_no_markup_of_the_card_itself(client: Client, models: list[SimpleNamespace]) -> None:

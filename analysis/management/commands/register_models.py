@@ -22,4 +22,4 @@ class Command(BaseCommand):
         if not rows:
             raise CommandError("No model was found under detector/models. Install one there and run this again.")
         for row in rows:
-            self.stdout.write(f"{row} {row.sha256[:12]}{' (active)' if row.is_active else ''}")
+            self.stdout.write(f"{row} {row.sha256[:12]} {row.config_sha256[:12]}{' (active)' if row.is_active else ''}")
