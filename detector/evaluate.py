@@ -69,22 +69,25 @@ def evaluate(
                 file.append(result)
             say(len(found), len(clips))
     results = [found[clip.file] for clip in clips]
-    evaluation = {**_heading(order, conditions, results), **evaluate_figures.measure(results), **baseline}
+    evaluation = {**_heading(order, conditions, results), **evaluate_figures.measure(results)}
+    if baseline is not None:
+        judged = {result.clip.file for result in evaluate_figures.judged(results)[2]}
+        evaluation["metadata_baseline"] = baseline.figures(judged, evaluate_figures.set_names(clips))
     if out_dir and file:
         file.write(results)
         _keep(evaluation, results, order, out_dir)
     return evaluation
 
 
-def _baseline(order: Order, clips: Sequence[Clip]) -> dict[str, Any]:
-    """The metadata baseline on the same clips, before the long part begins, so that a refusal comes at once."""
+def _baseline(order: Order, clips: Sequence[Clip]) -> metadata_baseline.Scored | None:
+    """What metadata say of the same clips, before the long part begins, so that a refusal comes at once."""
     if order.baseline_from is None:
-        return {}
+        return None
     if order.baseline_from == order.split or order.split is None:
         raise ManifestError(
             f"The metadata baseline learns from the split {order.baseline_from}; give another one to be evaluated."
         )
-    return {"metadata_baseline": metadata_baseline.measure(read_manifest(order.manifest, order.baseline_from), clips)}
+    return metadata_baseline.score(read_manifest(order.manifest, order.baseline_from), clips)
 
 
 def _heading(order: Order, conditions: Conditions, results: Sequence[Result]) -> dict[str, Any]:

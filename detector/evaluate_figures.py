@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detector import intervals, metrics, quality
-from detector.evaluate_rows import LABELS, Result
+from detector.evaluate_rows import LABELS, Clip, Result
 from detector.report import Verdict
 
 ROUNDS, SEED = 2000, 0
@@ -25,7 +25,10 @@ DEFINITIONS = {
     "calibration_error_unweighted": "The same with every clip weighing the same, so that it moves with the share of "
     "fakes among the clips.",
     "verdicts": "Share of each answer among all clips of the true label, failures included.",
-    "matched_auc": "Mean of the AUCs inside the data sets with at least two judged clips of each label.",
+    "matched_auc": "Mean of the AUCs inside the matched data sets: those with at least two clips of each label, judged "
+    "or not, less those in matched_dropped.",
+    "matched_sets": "How many data sets are matched by the labels alone.",
+    "matched_dropped": "Those of them that have no AUC, since no clip of one label was judged.",
     "recall": "Share of the fakes found at the lowest threshold with at most so many genuine clips above it (allowed).",
     "matched_recall": "The same over the clips of the matched data sets alone, with one threshold for all; null where "
     "they hold too few genuine clips for even one false alarm.",
@@ -108,28 +111,46 @@ def _ranking(results: Sequence[Result]) -> Figures:
     return {"auc": _rounded(metrics.auc(labels, scores)), "auc_interval": _bounds(interval)}
 
 
-def matched(results: Sequence[Result]) -> Figures:
-    """The matched AUC with its interval, and the AUC of each matched data set."""
+def set_names(clips: Sequence[Clip]) -> list[str]:
+    """The matched data sets among ``clips``, by their labels alone: whatever a model judges, they stay the same."""
+    return list(metrics.matched_sets([clip.label for clip in clips], [clip.dataset for clip in clips]))
+
+
+def members_of_sets(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The judged results of each matched data set that has an AUC."""
+    labels, _, members = judged(results)
+    among = set_names([result.clip for result in results])
+    sets = metrics.matched_sets(labels, [result.clip.dataset for result in members], among)
+    return {name: [members[index] for index in at] for name, at in sets.items()}
+
+
+def matched(results: Sequence[Result], among: Sequence[str] | None = None) -> Figures:
+    """The matched AUC with its interval, the AUC of each matched data set, and which of ``among`` had to drop out.
+
+    ``among`` names the matched data sets; those of ``results`` without it.
+    """
     labels, scores, members = judged(results)
-    names = [result.clip.dataset for result in members]
-    sets = metrics.matched_sets(labels, names) if labels else {}
-    if not sets:
-        return {"matched_auc": None, "matched_auc_interval": None, "matched_datasets": {}}
-    sources = [result.clip.source for result in members]
+    names, sources = [result.clip.dataset for result in members], [result.clip.source for result in members]
+    among = set_names([result.clip for result in results]) if among is None else among
+    sets = metrics.matched_sets(labels, names, among)
     truth, values = np.array(labels), np.array(scores)
-    return {
-        "matched_auc": _rounded(metrics.matched_auc(labels, scores, names)),
-        "matched_auc_interval": _bounds(
-            intervals.matched_auc_interval(labels, scores, names, sources, SEED, ROUNDS),
-        ),
+    found: Figures = {
+        "matched_auc": None,
+        "matched_auc_interval": None,
         "matched_datasets": {name: _rounded(metrics.auc(truth[at], values[at])) for name, at in sets.items()},
+        "matched_sets": len(among),
+        "matched_dropped": [name for name in among if name not in sets],
     }
+    if sets:
+        interval = intervals.matched_auc_interval(labels, scores, names, sources, SEED, ROUNDS, among)
+        found["matched_auc"] = _rounded(metrics.matched_auc(labels, scores, names, among))
+        found["matched_auc_interval"] = _bounds(interval)
+    return found
 
 
 def _recall(results: Sequence[Result], share: float) -> Figures:
-    labels, _, members = judged(results)
-    sets = metrics.matched_sets(labels, [result.clip.dataset for result in members]) if labels else {}
-    inside = [members[index] for at in sets.values() for index in at]
+    members = judged(results)[2]
+    inside = [result for of_set in members_of_sets(results).values() for result in of_set]
     genuine = [sum(not one.clip.label for one in those) for those in (members, inside)]
     value, interval = _recall_of(members, share)
     matched_value, matched_interval = _recall_of(inside, share) if genuine[1] * share >= 1 else (None, None)

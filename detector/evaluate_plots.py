@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from detector import metrics
-from detector.evaluate_figures import judged
+from detector.evaluate_figures import judged, members_of_sets
 from detector.evaluate_rows import Result
 
 INK, QUIET, STRONG = "#1f2328", "#9aa0a6", "#1a5fb4"
@@ -19,16 +19,16 @@ INK, QUIET, STRONG = "#1f2328", "#9aa0a6", "#1a5fb4"
 def draw_roc(results: Sequence[Result], title: str, target: Path) -> None:
     """The ROC curve over all judged clips, with those of the matched data sets behind it."""
     figure, axes = _square(title, "genuine clips called fake (share)", "fake clips called fake (share)")
-    labels, scores, members = judged(results)
-    if len(set(labels)) < 2:
+    truth, values, _ = judged(results)
+    if len(set(truth)) < 2:
         _say_nothing(axes, "A ROC curve needs judged clips of both labels.")
         _save(figure, target)
         return
-    truth, values = np.array(labels), np.array(scores)
-    sets = metrics.matched_sets(labels, [result.clip.dataset for result in members])
-    for shade, (name, at) in zip(np.linspace(0.45, 0.8, max(1, len(sets))), sets.items(), strict=False):
-        curve = metrics.roc(truth[at], values[at])
-        words = f"{name}: {metrics.auc(truth[at], values[at]):.2f} (n = {len(at)})"
+    sets = members_of_sets(results)
+    for shade, (name, members) in zip(np.linspace(0.45, 0.8, max(1, len(sets))), sets.items(), strict=False):
+        labels, scores, _ = judged(members)
+        curve = metrics.roc(labels, scores)
+        words = f"{name}: {metrics.auc(labels, scores):.2f} (n = {len(members)})"
         axes.plot(curve.false_alarms, curve.hits, color=str(shade), linewidth=1, label=words)
     curve = metrics.roc(truth, values)
     axes.plot(

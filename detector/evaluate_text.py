@@ -112,7 +112,11 @@ def _sets(evaluation: Figures) -> str:
     for name in evaluation["matched_datasets"]:
         values = evaluation["datasets"][name]
         rows.append([name, str(values["real"]), str(values["fake"]), _interval(values["auc"], values["auc_interval"])])
-    return _table(rows) if len(rows) > 1 else ""
+    parts = [_table(rows)] if len(rows) > 1 else []
+    if evaluation["matched_dropped"]:
+        dropped, of = ", ".join(evaluation["matched_dropped"]), evaluation["matched_sets"]
+        parts.append(f"{len(rows) - 1} of {of} matched data sets count; no clip of one label was judged in {dropped}")
+    return "\n".join(parts)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

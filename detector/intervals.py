@@ -4,7 +4,7 @@ Whole sources are drawn with replacement, since clips of one source are no indep
 1997, section 3.8). Label 1 means fake.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,14 +80,47 @@ def matched_auc_interval(
     groups: Sequence[str],
     seed: int = 0,
     rounds: int = 2000,
+    among: Collection[str] | None = None,
 ) -> Interval | None:
     """The interval of ``metrics.matched_auc``; groups are drawn anew inside each data set.
 
     A data set that a draw leaves with one label is drawn again, up to twenty times. None where a set has fewer than two
     groups or hardly ever holds both labels. Raises ValueError when no data set holds both.
     """
-    truth, values = metrics.checked(labels, scores)
-    sets = metrics.matched_sets(truth, datasets)
+    return _matched_interval([scores], labels, datasets, groups, seed, rounds, among)
+
+
+def matched_auc_difference_interval(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    others: ArrayLike,
+    datasets: Sequence[str],
+    groups: Sequence[str],
+    seed: int = 0,
+    rounds: int = 2000,
+    among: Collection[str] | None = None,
+) -> Interval | None:
+    """The interval of the matched AUC of ``scores`` less that of ``others`` on the same clips.
+
+    Paired: both are measured on the same draws, so that what they share (hard sources) does not widen it. Else as
+    ``matched_auc_interval``.
+    """
+    return _matched_interval([scores, others], labels, datasets, groups, seed, rounds, among)
+
+
+def _matched_interval(
+    columns: Sequence[ArrayLike],
+    labels: ArrayLike,
+    datasets: Sequence[str],
+    groups: Sequence[str],
+    seed: int,
+    rounds: int,
+    among: Collection[str] | None,
+) -> Interval | None:
+    """The interval of the first column's matched AUC, less the second's where there is one."""
+    values = np.stack([metrics.checked(labels, scores)[1] for scores in columns])
+    truth = np.asarray(labels, np.int64)
+    sets = metrics.matched_sets(truth, datasets, among)
     if not sets:
         raise ValueError("No data set holds both labels.")
     parts = []
@@ -95,7 +128,7 @@ def matched_auc_interval(
         draws = _Draws([groups[index] for index in members], len(members))
         if draws.count < 2:
             return None
-        parts.append((truth[members], values[members], draws))
+        parts.append((truth[members], values[:, members], draws))
     random = np.random.default_rng(seed)
 
     def measure() -> float | None:
@@ -104,11 +137,12 @@ def matched_auc_interval(
             for _ in range(20):
                 drawn = draws.draw(random)
                 if metrics.has_both(part_truth[drawn]):
-                    found.append(metrics.auc(part_truth[drawn], part_values[drawn]))
+                    found.append([metrics.auc(part_truth[drawn], column[drawn]) for column in part_values])
                     break
             else:
                 return None
-        return float(np.mean(found))
+        first, *rest = np.mean(found, axis=0)
+        return float(first - sum(rest))
 
     return _percentiles(measure, rounds)
 
@@ -120,13 +154,15 @@ def ranking(
     groups: Sequence[str],
     seed: int = 0,
     rounds: int = 2000,
+    among: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Matched AUC, the AUC of each matched data set and overall AUC, with intervals, as plain JSON values.
 
-    Four digits are kept. None stands where a figure cannot be had. Raises ValueError unless both labels occur.
+    ``among`` names the data sets that can count as matched, as for ``metrics.matched_sets``. Four digits are kept. None
+    stands where a figure cannot be had. Raises ValueError unless both labels occur.
     """
     truth, values = metrics.checked(labels, scores)
-    sets = metrics.matched_sets(truth, datasets)
+    sets = metrics.matched_sets(truth, datasets, among)
     found: dict[str, Any] = {
         "matched_auc": None,
         "matched_auc_interval": None,
@@ -135,9 +171,9 @@ def ranking(
         "auc_interval": _plain(auc_interval(truth, values, groups, seed, rounds)),
     }
     if sets:
-        found["matched_auc"] = round(metrics.matched_auc(truth, values, datasets), 4)
+        found["matched_auc"] = round(metrics.matched_auc(truth, values, datasets, among), 4)
         found["matched_auc_interval"] = _plain(
-            matched_auc_interval(truth, values, datasets, groups, seed, rounds),
+            matched_auc_interval(truth, values, datasets, groups, seed, rounds, among),
         )
     return found
 

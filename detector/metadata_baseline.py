@@ -4,7 +4,8 @@ Genuine and fake clips of a collection differ in size, codec and length as well 
 gains by telling collections apart, this gains too; a detector's overall AUC means little unless it lies well above.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,10 +26,36 @@ FRAMES = 3  # looked at for the size of the face where the manifest does not say
 Facts = dict[str, Any]
 
 
-def measure(
+@dataclass(frozen=True)
+class Scored:
+    """What the forest says of clips, rising towards fake."""
+
+    train: int  # files it learnt from
+    clips: tuple[Clip, ...]  # M that could be read
+    scores: NDArray[np.float64]  # (M,)
+    unreadable: int  # of both
+
+    def figures(self, judged: Collection[str], matched: Collection[str]) -> dict[str, Any]:
+        """Its ranking of the clips whose file is among ``judged``, as plain JSON values.
+
+        These are the ones that a model has judged, so that both rank the same clips; ``matched`` names the data sets of
+        the matched AUC. None stands for what cannot be measured, such as when all judged clips have one label.
+        """
+        kept = [place for place, clip in enumerate(self.clips) if clip.file in judged]
+        clips = [self.clips[place] for place in kept]
+        found = {"facts": list(FACTS), "train": self.train, "judged": len(kept), "unreadable": self.unreadable}
+        labels = [clip.label for clip in clips]
+        if len(set(labels)) < 2:
+            unknown = ("matched_auc", "matched_auc_interval", "auc", "auc_interval")
+            return {**found, **dict.fromkeys(unknown), "matched_datasets": {}}
+        datasets, sources = [clip.dataset for clip in clips], [clip.source for clip in clips]
+        return {**found, **intervals.ranking(labels, self.scores[kept], datasets, sources, among=matched)}
+
+
+def score(
     train: Sequence[Clip], clips: Sequence[Clip], on_progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """Train the forest on the files of ``train`` and rank those of ``clips``; plain JSON values.
+) -> Scored:
+    """Train the forest on the files of ``train`` and score those of ``clips``.
 
     Files that cannot be read are left out and counted. Costs a probe a file, and three frames where a clip does not say
     how wide its face is. Raises ManifestError unless both labels are among the readable files of both.
@@ -55,19 +82,8 @@ def measure(
     codecs = sorted({facts["codec"] for facts in known_facts})
     forest = RandomForestClassifier(TREES, class_weight="balanced_subsample", random_state=SEED, n_jobs=1)
     forest.fit(_matrix(known_facts, codecs), [clip.label for clip in known])
-    scores = forest.predict_proba(_matrix(asked_facts, codecs))[:, 1]
-    return {
-        "facts": list(FACTS),
-        "train": len(known),
-        "judged": len(asked),
-        "unreadable": total - len(known) - len(asked),
-        **intervals.ranking(
-            [clip.label for clip in asked],
-            scores,
-            [clip.dataset for clip in asked],
-            [clip.source for clip in asked],
-        ),
-    }
+    scores = np.asarray(forest.predict_proba(_matrix(asked_facts, codecs))[:, 1], np.float64)
+    return Scored(len(known), tuple(asked), scores, total - len(known) - len(asked))
 
 
 def facts_of(clip: Clip) -> Facts | None:

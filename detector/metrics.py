@@ -1,6 +1,6 @@
 """What is measured of scores: ranking, errors, calibration. Label 1 means fake; every score rises towards fake."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-LEAST_PER_LABEL = 2  # clips of each label that a data set needs to count in the matched AUC
+LEAST_PER_LABEL = 2  # clips of each label, judged or not, that a data set needs to count in the matched AUC
 
 
 class Roc(NamedTuple):
@@ -39,24 +39,33 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     return _auc(*checked(labels, scores))
 
 
-def matched_sets(labels: ArrayLike, datasets: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """The indices of each data set with at least two clips of each label, by name in alphabetical order."""
+def matched_sets(
+    labels: ArrayLike, datasets: Sequence[str], among: Collection[str] | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """The indices of each data set with at least two clips of each label, by name in alphabetical order.
+
+    Where only part of the clips has scores, the sets are to be those of all clips, whatever was scored: ``among`` names
+    these, and each of them that still holds both labels belongs.
+    """
     truth, names = np.asarray(labels, np.int64), np.asarray(datasets, object)
-    members = {str(name): np.flatnonzero(names == name) for name in sorted(set(datasets))}
+    chosen, least = (set(datasets), LEAST_PER_LABEL) if among is None else (set(datasets) & set(among), 1)
+    members = {str(name): np.flatnonzero(names == name) for name in sorted(chosen)}
     return {
         name: indices
         for name, indices in members.items()
-        if min(int(truth[indices].sum()), int((1 - truth[indices]).sum())) >= LEAST_PER_LABEL
+        if min(int(truth[indices].sum()), int((1 - truth[indices]).sum())) >= least
     }
 
 
-def matched_auc(labels: ArrayLike, scores: ArrayLike, datasets: Sequence[str]) -> float:
+def matched_auc(
+    labels: ArrayLike, scores: ArrayLike, datasets: Sequence[str], among: Collection[str] | None = None
+) -> float:
     """The mean of the AUCs inside each data set that holds both labels, so that telling data sets apart gains nothing.
 
-    A data set counts when it has at least two clips of each label. Raises ValueError when none has.
+    Which data sets count is said by ``matched_sets``. Raises ValueError when none does.
     """
     truth, values = checked(labels, scores)
-    sets = matched_sets(truth, datasets)
+    sets = matched_sets(truth, datasets, among)
     if not sets:
         raise ValueError("No data set holds both labels.")
     return float(np.mean([_auc(truth[members], values[members]) for members in sets.values()]))

@@ -22,6 +22,7 @@ def summary(measured: dict[str, Figures]) -> str:
                 name,
                 overall["n"],
                 interval(figures["matched_auc"], figures["matched_auc_interval"]),
+                f"{len(figures['matched_datasets'])} of {figures['matched_sets']}",
                 interval(overall["auc"], overall["auc_interval"]),
                 number(baseline and baseline["matched_auc"]),
                 number(baseline and baseline["auc"]),
@@ -35,6 +36,7 @@ def summary(measured: dict[str, Figures]) -> str:
         "clips",
         "n",
         "matched AUC [95 %]",
+        "matched data sets",
         "overall AUC [95 %]",
         "metadata alone: matched",
         "metadata alone: overall",
@@ -43,11 +45,18 @@ def summary(measured: dict[str, Figures]) -> str:
         "calibration error, unweighted",
         "not judged",
     ]
+    dropped = "".join(
+        f" On {name}, {', '.join(figures['matched_dropped'])} dropped out: no clip of one label was judged there."
+        for name, figures in measured.items()
+        if figures["matched_dropped"]
+    )
     return (
         f"## Measured\n\nWith {measured['test']['frames']} frames a video, through the whole pipeline as it is served. "
-        "Matched AUC is the mean of the AUCs inside the data sets that hold both labels; it is the figure that counts. "
+        "Matched AUC is the mean of the AUCs inside the data sets with at least two clips of each label, judged or "
+        f"not; it is the figure that counts.{dropped} "
         "Overall AUC mixes sources that differ in more than the truth. Metadata alone: a random forest on width, "
-        "height, frame rate, duration, bit rate, codec and size of the face, which never sees a picture of it. "
+        "height, frame rate, duration, bit rate, codec and size of the face, which never sees a picture of it, on the "
+        "clips that the model judged. "
         "Intervals by bootstrap over sources. The calibration error is the expected one over ten bins with genuine and "
         "fake weighing the same, as they do in the calibration; unweighted it moves with the share of fakes among the "
         "clips.\n\n" + table(head, rows)

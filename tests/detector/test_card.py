@@ -110,14 +110,15 @@ def test_matched_auc_stands_first_and_metadata_beside_overall(folder: Path) -> N
     lines = load_release(folder).card().splitlines()
     head = next(line for line in lines if "matched AUC [95 %]" in line).split(" | ")
     row = next(line for line in lines if line.startswith("| validation | 6 |")).split(" | ")
-    assert head[2:6] == [
+    assert head[2:7] == [
         "matched AUC [95 %]",
+        "matched data sets",
         "overall AUC [95 %]",
         "metadata alone: matched",
         "metadata alone: overall",
     ]
     # Of nine pairs, .8 above .75 and .4 are wrong.
-    assert [row[2].split()[0], row[3].split()[0], *row[4:6]] == ["0.778", "0.778", "0.512", "0.623"]
+    assert [row[2].split()[0], row[3], row[4].split()[0], *row[5:7]] == ["0.778", "1 of 1", "0.778", "0.512", "0.623"]
 
 
 def test_recall_bands_and_kinds_have_their_tables(folder: Path) -> None:

@@ -141,10 +141,33 @@ def test_data_sets_and_methods_have_their_own_figures(evaluation: dict[str, Any]
     assert methods["swap"]["verdicts"] == {"REAL": 0, "FAKE": 0.5, "INCONCLUSIVE": 0.5, "NO_FACE": 0, "FAILED": 0}
 
 
-def test_matched_auc_takes_sets_with_two_judged_clips_of_each_label(evaluation: dict[str, Any]) -> None:
-    assert evaluation["matched_datasets"] == {"a": 0.75}  # b has one judged clip of each label, c no genuine one
-    assert evaluation["matched_auc"] == 0.75
-    assert evaluation["matched_auc_interval"] is not None
+def test_matched_sets_are_those_of_the_manifest_whatever_was_judged(evaluation: dict[str, Any]) -> None:
+    # b has two clips of each label, of which one each was judged; c has no genuine one.
+    assert evaluation["matched_datasets"] == {"a": 0.75, "b": 0.0}
+    assert (evaluation["matched_sets"], evaluation["matched_dropped"]) == (2, [])
+    assert evaluation["matched_auc"] == 0.375
+    assert evaluation["matched_auc_interval"] is None  # one source in b
+
+
+def test_the_text_tells_what_dropped_out(evaluation: dict[str, Any]) -> None:
+    text = evaluate_text.of({**evaluation, "matched_sets": 3, "matched_dropped": ["d"]})
+
+    assert "2 of 3 matched data sets count; no clip of one label was judged in d" in text
+    assert "matched data sets count" not in evaluate_text.of(evaluation)
+
+
+def test_a_matched_set_without_a_judged_clip_of_one_label_is_told() -> None:
+    def result(index: int, dataset: str, probability: float | None) -> Result:
+        clip = Clip(f"{index}", Path(f"{index}"), index % 2, "val", dataset, "", f"{index}")
+        return Result(clip, None, probability, (), 1, 1, 1, "")
+
+    whole = [result(index, "a", (index + 1) / 10) for index in range(4)]
+    blind = [result(index, "b", 0.5 if index % 2 else None) for index in range(4, 8)]
+
+    found = evaluate_figures.matched([*whole, *blind])
+
+    assert (found["matched_sets"], found["matched_datasets"], found["matched_dropped"]) == (2, {"a": 0.75}, ["b"])
+    assert found["matched_auc"] == 0.75
 
 
 def test_recall_is_told_at_one_and_five_percent_false_alarms(evaluation: dict[str, Any]) -> None:
@@ -155,7 +178,7 @@ def test_recall_is_told_at_one_and_five_percent_false_alarms(evaluation: dict[st
     assert (five["false_alarms"], five["allowed"], five["recall"]) == (0.05, 0, 0.25)
     low, high = one["interval"]
     assert 0 <= low <= 0.25 <= high <= 1
-    assert (five["matched_genuine"], five["matched_recall"], five["matched_interval"]) == (2, None, None)
+    assert (five["matched_genuine"], five["matched_recall"], five["matched_interval"]) == (3, None, None)
 
 
 def test_matched_recall_needs_genuine_clips_enough_for_a_false_alarm() -> None:
@@ -192,8 +215,8 @@ def test_the_text_says_what_counts_first(evaluation: dict[str, Any]) -> None:
     assert "10 videos (4 genuine, 6 fake) of 5 sources" in lines[0]
     assert "3 were not judged" in lines[0]
     assert lines[2].split() == ["matched", "AUC", "overall", "AUC"]
-    assert lines[3].split()[:3] == ["this", "model", "0.750"]
-    assert lines[4].startswith("metadata alone, no face seen  0.750 [")
+    assert lines[3].split()[:3] == ["this", "model", "0.375"]
+    assert lines[4].startswith("metadata alone, no face seen  0.375")
     assert "with both labels weighing the same (" in text
     assert "recall at 1% false alarms (0 of 3 genuine clips): 0.250 [" in text
     assert "FAKE was said 3 times, wrongly 1 times" in text
@@ -209,12 +232,15 @@ def test_the_metadata_baseline_stands_beside_the_model_and_learns_elsewhere(rele
     order = _order(manifest, release)
 
     def run(clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
-        yield from (Result(clip, Verdict.NO_FACE, None, (), 12, 0, 0.1, "") for clip in clips)
+        for clip in clips:  # the last has no face
+            chance = None if clip.file == "7.mp4" else 0.5
+            yield Result(clip, Verdict.NO_FACE if chance is None else Verdict.REAL, chance, (), 12, 0, 0.1, "")
 
     found = evaluate.evaluate(dataclasses.replace(order, baseline_from="train"), run=run)
 
     baseline = found["metadata_baseline"]
-    assert (baseline["train"], baseline["judged"], baseline["auc"], baseline["matched_auc"]) == (4, 4, 1.0, 1.0)
+    assert (baseline["train"], baseline["judged"], baseline["auc"], baseline["matched_auc"]) == (4, 3, 1.0, 1.0)
+    assert (found["overall"]["judged"], found["overall"]["auc"]) == (3, 0.5)
     assert "metadata_baseline" not in evaluate.evaluate(order, run=run)
     with pytest.raises(ManifestError, match="learns from the split val"):
         evaluate.evaluate(dataclasses.replace(order, baseline_from="val"), run=run)

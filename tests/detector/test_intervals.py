@@ -58,6 +58,37 @@ def test_interval_is_none_where_sources_say_nothing() -> None:
     assert intervals.auc_interval(labels, scores, ["a", "b", "c", "c"], rounds=200) == (1.0, 1.0)
 
 
+def test_a_paired_interval_is_of_the_difference_on_the_same_draws() -> None:
+    random = np.random.default_rng(3)
+    labels = np.tile([0, 1], 60)
+    datasets, groups = ["a"] * 60 + ["b"] * 60, [f"person {number // 4}" for number in range(120)]
+    hard = random.normal(size=30).repeat(4)  # what sources share, by which single intervals are wide
+    worse = labels * 0.5 + hard + random.normal(size=120) * 0.1
+    better = worse + 0.5 * labels
+
+    paired = intervals.matched_auc_difference_interval(labels, better, worse, datasets, groups, rounds=300)
+    alone = intervals.matched_auc_interval(labels, better, datasets, groups, rounds=300)
+    same = intervals.matched_auc_difference_interval(labels, better, better + 1, datasets, groups, rounds=50)
+
+    assert paired is not None
+    assert alone is not None
+    gain = metrics.matched_auc(labels, better, datasets) - metrics.matched_auc(labels, worse, datasets)
+    assert 0 < paired.low < gain < paired.high
+    assert paired.high - paired.low < alone.high - alone.low
+    assert same == (0, 0)
+
+
+def test_matched_sets_can_be_fixed_from_outside() -> None:
+    labels, scores, datasets = [0, 1, 1, 0, 0, 1, 1], [0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.65], list("aaabbbb")
+
+    assert list(metrics.matched_sets(labels, datasets)) == ["b"]
+    assert list(metrics.matched_sets(labels, datasets, ["a", "b", "c"])) == ["a", "b"]
+    assert metrics.matched_auc(labels, scores, datasets, ["a"]) == 1.0
+    found = intervals.ranking(labels, scores, datasets, list("1234567"), rounds=20, among=["a", "b"])
+    assert found["matched_datasets"] == {"a": 1.0, "b": 0.25}
+    assert found["matched_auc"] == 0.625
+
+
 def test_matched_interval_holds_the_matched_auc() -> None:
     labels, scores = _sample(120, 6)
     datasets = [f"set {index % 3}" for index in range(120)]

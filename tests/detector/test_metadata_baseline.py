@@ -1,7 +1,10 @@
 """The metadata baseline sees what files tell without a face, and nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from detector import metadata_baseline, metrics
@@ -23,6 +26,12 @@ def _small_and_large(folder: Path, count: int) -> list[Clip]:
     return made
 
 
+def _measure(train: list[Clip], clips: list[Clip], tell: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Where a model has judged every clip."""
+    sets = {clip.dataset for clip in clips}
+    return metadata_baseline.score(train, clips, tell).figures({clip.file for clip in clips}, sets)
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return _small_and_large(tmp_path_factory.mktemp("clips"), 4)
@@ -31,7 +40,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
 def test_what_differs_in_size_is_told_apart_without_a_face(clips: list[Clip]) -> None:
     heard: list[tuple[int, int]] = []
 
-    found = metadata_baseline.measure(clips, clips, lambda *done: heard.append(done))
+    found = _measure(clips, clips, lambda *done: heard.append(done))
 
     assert (found["train"], found["judged"], found["unreadable"]) == (8, 8, 0)
     assert (found["auc"], found["matched_auc"]) == (1.0, 1.0)
@@ -43,18 +52,33 @@ def test_what_differs_in_nothing_is_not(clips: list[Clip]) -> None:
     alike = [clip for clip in clips if clip.label == 0]
     shuffled = [Clip(**{**vars(clip), "label": place % 2}) for place, clip in enumerate(alike)]
 
-    assert metadata_baseline.measure(shuffled, shuffled)["auc"] == metrics.auc([0, 1], [0.5, 0.5])
+    assert _measure(shuffled, shuffled)["auc"] == metrics.auc([0, 1], [0.5, 0.5])
+
+
+def test_only_what_a_model_judged_is_ranked() -> None:
+    clips = [_clip(Path(f"{number}.mp4"), number // 2 % 2, number) for number in range(8)]
+    wrong = clips[3]  # a fake clip that the forest takes for genuine
+    scored = metadata_baseline.Scored(8, tuple(clips), np.array([float(c.label and c != wrong) for c in clips]), 0)
+    files = {clip.file for clip in clips}
+
+    every, without, nothing = (
+        scored.figures(judged, {"set 0", "set 1"}) for judged in (files, files - {wrong.file}, set[str]())
+    )
+
+    assert (every["judged"], every["auc"], every["matched_datasets"]) == (8, 0.875, {"set 0": 1.0, "set 1": 0.75})
+    assert (without["judged"], without["auc"], without["matched_datasets"]) == (7, 1.0, {"set 0": 1.0, "set 1": 1.0})
+    assert (nothing["judged"], nothing["auc"], nothing["matched_auc"]) == (0, None, None)
 
 
 def test_unreadable_files_are_counted_and_never_ranked(clips: list[Clip], tmp_path: Path) -> None:
     broken = _clip(tmp_path / "broken.mp4", 1, 9)
     broken.path.write_bytes(b"no video")
 
-    found = metadata_baseline.measure(clips, [*clips, broken])
+    found = _measure(clips, [*clips, broken])
 
     assert (found["judged"], found["unreadable"], found["auc"]) == (8, 1, 1.0)
     with pytest.raises(ManifestError, match="both labels"):
-        metadata_baseline.measure([*clips[::2], broken], clips)
+        metadata_baseline.score([*clips[::2], broken], clips)
 
 
 def test_the_face_is_measured_where_the_manifest_does_not_say_its_width(tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def test_measured_it_counts_as_evaluated_and_keeps_its_description(folder: Path,
     release = load_release(folder)
     figures = default_release().metrics()["test"]
     figures["overall"].setdefault("calibration_error_unweighted", 0.1)
+    figures.setdefault("matched_sets", 4)
+    figures.setdefault("matched_dropped", [])
     model = {"sha256": release.sha256, "config_sha256": sha256_of(folder / CONFIG)}
     for split in ("val", "test"):
         (tmp_path / f"{split}.json").write_text(json.dumps({**figures, "model": {**figures["model"], **model}}))
