@@ -42,6 +42,7 @@ def test_the_report_says_what_was_analysed(examined: tuple[Report, Path, list[tu
     assert (report.video.width, report.video.height, report.video.codec) == (640, 360, "h264")
     assert [len(track.samples) for track in report.tracks] == [10, 10]
     assert report.model.name == default_release().name
+    assert report.model.config_sha256 == default_release().config_sha256 != ""
     assert set(report.timings_s) == {"probe", "read", "faces", "network", "verdict", "pictures", "total"}
     for track in report.tracks:
         assert track.probability_fake is not None

@@ -91,11 +91,10 @@ def test_a_folder_is_parsed_once_until_it_changes(folder: Path, monkeypatch: pyt
 
 def test_what_was_written_a_moment_ago_is_read_again(folder: Path) -> None:
     """Two changes within one tick of the file system's clock bear the same time."""
-    changed = folder / release.METRICS
+    changed, tick = folder / release.METRICS, time.time() - 0.5
     for text in ("[1]", "[2]"):
         changed.write_text(text)
-        now = time.time()
-        os.utime(changed, (now - 0.5, now - 0.5))
+        os.utime(changed, (tick, tick))
         assert release.load_release(folder).metrics() == json.loads(text)
 
 
