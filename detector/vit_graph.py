@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from detector.resnext import MEAN, STD
+from detector.vit_shape import EPSILON, GELU_SLOPE, HEADS, LAYERS, PATCH, SIZE, WIDTH
 from detector.weights import SCALE, Arrays
-
-WIDTH, LAYERS, HEADS, PATCH = 768, 12, 12, 16
-EPSILON = 1e-5
 
 
 def build(weights: Arrays, size: int) -> openvino.Model:
@@ -22,6 +20,8 @@ def build(weights: Arrays, size: int) -> openvino.Model:
     map is the frame head on each patch token beside the class token, so its mean plus the head's bias is the frame's
     logit.
     """
+    if size != SIZE:
+        raise ValueError(f"clip_vit_b16 takes crops of {SIZE} px, not of {size}")
     cells = size // PATCH
     picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
     x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
@@ -57,7 +57,7 @@ def _block(x: openvino.Node, weights: Arrays, name: str) -> openvino.Node:
     seen = ops.reshape(ops.transpose(seen, np.array([0, 2, 1, 3])), np.array([0, 0, WIDTH]), special_zero=True)
     x = ops.add(x, _linear(seen, weights, f"{name}.project"))
     wide = _linear(_norm(x, weights, f"{name}.norm_2"), weights, f"{name}.expand")
-    wide = ops.multiply(wide, ops.sigmoid(ops.multiply(wide, np.float32(1.702))))
+    wide = ops.multiply(wide, ops.sigmoid(ops.multiply(wide, np.float32(GELU_SLOPE))))
     return ops.add(x, _linear(wide, weights, f"{name}.contract"))
 
 
@@ -67,10 +67,9 @@ def _norm(x: openvino.Node, weights: Arrays, name: str) -> openvino.Node:
 
 
 def _linear(x: openvino.Node, weights: Arrays, name: str) -> openvino.Node:
-    matrix = ops.constant(weights[f"{name}.weight"])
+    matrix = ops.convert(ops.constant(weights[f"{name}.weight"]), "f32")
     if f"{name}.weight{SCALE}" in weights:
-        scale = _float(weights, f"{name}.weight{SCALE}")[:, None]
-        matrix = ops.multiply(ops.convert(matrix, "f32"), scale)
+        matrix = ops.multiply(matrix, _float(weights, f"{name}.weight{SCALE}")[:, None])
     return ops.add(ops.matmul(x, matrix, False, True), _float(weights, f"{name}.bias"))
 
 

@@ -23,10 +23,11 @@ def stored(release: Release) -> Arrays:
 
     Raises OSError or safetensors.SafetensorError when a file cannot be read.
     """
-    arrays: Arrays = {}
-    if release.base is not None:
-        arrays |= {BACKBONE + name: array for name, array in load_file(release.base).items()}
-    return arrays | load_file(release.weights)
+    own: Arrays = dict(load_file(release.weights))
+    if release.base is None:
+        return own
+    shared = {BACKBONE + name: array for name, array in load_file(release.base).items()}
+    return {name: array for name, array in shared.items() if name.removesuffix(SCALE) not in own} | own
 
 
 def single_precision(arrays: Arrays) -> dict[str, NDArray[np.float32]]:

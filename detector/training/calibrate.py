@@ -31,8 +31,8 @@ def calibrate(network: Network, pack: Pack, decision: Decision, targets: Targets
     which they hold nowhere gets a threshold of HIGHEST, so that it is practically never given. The tail of the genuine
     clips' log odds goes with them: it says what a crowd needs (verdict.crowd_factor).
     """
-    labels = np.array([clip.label for clip in pack.clips])
-    track_scores, frame_logits, frame_labels = _scores(network, pack, decision)
+    pack.check(network.release.crop)
+    track_scores, labels, frame_logits, frame_labels = _scores(network, pack, decision)
     track_scale, track_offset = _platt(track_scores, labels)
     frame_scale, frame_offset = _platt(frame_logits, frame_labels)
     calibration = Calibration(frame_scale, frame_offset, track_scale, track_offset)
@@ -65,18 +65,23 @@ def _threshold(scores: NDArray[np.float64], right: NDArray[np.bool_], false_alar
 
 def _scores(
     network: Network, pack: Pack, decision: Decision
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int_]]:
-    """Track scores (M,), and the logits and labels of all frames."""
-    scores, logits, labels = [], [], []
+) -> tuple[NDArray[np.float64], NDArray[np.int_], NDArray[np.float64], NDArray[np.int_]]:
+    """Track scores and labels (M,) of the clips that serving would judge, and the logits and labels of their frames."""
+    scores, clip_labels, logits, labels = [], [], [], []
     for clip in pack.clips:
         rows = range(clip.first, clip.first + clip.count)
         usable = [i for i in rows if verdict.is_usable(int(pack.face_px[i]), float(pack.sharpness[i]), decision)]
-        output = network.frames(np.stack([pack.crop(index) for index in usable or rows]))
+        if len(usable) < decision.min_frames:
+            continue
+        output = network.frames(np.stack([pack.crop(index) for index in usable]))
         temporal, recurrence = network.track_logit(output.pooled), network.release.network.recurrence
         scores.append(verdict.track_score(temporal, list(output.logits), recurrence))
+        clip_labels.append(clip.label)
         logits += list(output.logits)
         labels += [clip.label] * len(output.logits)
-    return np.array(scores), np.array(logits, np.float64), np.array(labels)
+    if len(set(clip_labels)) < 2:
+        raise ValueError("the pack does not hold both genuine and fake clips that can be judged")
+    return np.array(scores), np.array(clip_labels), np.array(logits, np.float64), np.array(labels)
 
 
 def _platt(scores: NDArray[np.float64], labels: NDArray[np.int_]) -> tuple[float, float]:

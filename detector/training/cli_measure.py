@@ -1,4 +1,4 @@
-"""The steps of training's command line that measure and describe a finished model: ``peers`` and ``card``."""
+"""The steps of training's command line that measure and describe a finished model: heads, peers and card."""
 
 import argparse
 import json
@@ -11,7 +11,14 @@ EVERY_S = 30  # between lines that say how far it is
 
 
 def add_steps(steps: Any) -> None:
-    """Add both to the parsers of ``python -m detector.training``."""
+    """Add them to the parsers of ``python -m detector.training``."""
+    step = steps.add_parser("heads", help="LSTM against the mean of the frames, at several numbers of frames")
+    step.add_argument("folder", type=Path, help="the model folder")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.add_argument("--frames", type=int, nargs="+", default=[6, 12, 24], help="(default: 6 12 24)")
+    step.add_argument("--out", type=Path, required=True, help="the JSON to write")
+    step.set_defaults(run=_heads)
+
     step = steps.add_parser(
         "peers", help="what others' ways reach on the same crops: MesoNet, frame means, a CLIP probe"
     )
@@ -36,6 +43,18 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--peers", type=Path, metavar="JSON", help="peers' JSON")
     step.add_argument("--heads", type=Path, metavar="JSON", help="heads' JSON")
     step.set_defaults(run=_card)
+
+
+def _heads(options: argparse.Namespace) -> None:
+    from detector.inference import load_network  # noqa: PLC0415 -- slow import
+    from detector.release import load_release  # noqa: PLC0415 -- slow import
+    from detector.training import heads, packs  # noqa: PLC0415 -- slow import
+
+    network, pack = load_network(load_release(options.folder)), packs.read(options.validation)
+    rows = heads.compare(network, pack, heads.judge(network, pack), options.frames)
+    for row in rows:
+        print(json.dumps(row))
+    options.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 def _peers(options: argparse.Namespace) -> None:

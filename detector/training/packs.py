@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import jpeg
+from detector.release import CropShape
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,14 @@ class Pack:
         """Crop ``index`` as (S, S, 3) RGB."""
         encoded = self.jpegs[self.offsets[index] : self.offsets[index + 1]]
         return jpeg.decode(encoded)
+
+    def check(self, crop: CropShape) -> None:
+        """Raises ValueError when the crops are not cut as ``crop`` says."""
+        if (self.size, self.margin) != (crop.size, crop.margin):
+            raise ValueError(
+                f"the pack is cut at {self.size} px with a margin of {self.margin:g}, and the model takes {crop.size} "
+                f"px with {crop.margin:g}; prepare it with --size {crop.size} --margin {crop.margin:g}"
+            )
 
 
 def write(path: Path, rows: Iterable[tuple[Clip, list[CropRow]]], size: int, margin: float, quality: int) -> int:

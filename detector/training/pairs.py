@@ -1,6 +1,6 @@
 """Draws training batches: pairs of one genuine and one fake crop that share their source and their degradation.
 
-A pair is a fake clip beside a genuine clip of its source (of its data set where the source has none), or a genuine crop
+A pair is a fake clip beside a genuine clip of its source (or, as ``unpaired``, of its data set), or a genuine crop
 beside a fake made of it: self-blended, with another person's face, restored, or with the mouth of another moment.
 Sources are drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone,
 so training resumes at any step.
@@ -38,13 +38,17 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         self.packs = [videos, photographs]
         self.shape, self.mixture, self.seed, self.first_step = shape, mixture, seed, first_step
         self.real, fakes = _by_source(videos, 0), _by_source(videos, 1)
-        self.paired = {source: clips for source, clips in fakes.items() if source in self.real}
-        self.unpaired = {source: clips for source, clips in fakes.items() if source not in self.real}
         self.portraits = _by_source(photographs, 0)
         self.real_sets: dict[str, list[Clip]] = defaultdict(list)
         for clip in videos.clips:
             if clip.label == 0:
                 self.real_sets[clip.dataset].append(clip)
+        self.paired = {source: clips for source, clips in fakes.items() if source in self.real}
+        self.unpaired = {
+            source: clips
+            for source, clips in fakes.items()
+            if source not in self.real and all(clip.dataset in self.real_sets for clip in clips)
+        }
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Of several workers each makes every n-th batch; the loader asks them in turn, so the order stays."""
@@ -114,9 +118,8 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
 
     def _unpaired(self, random: Generator) -> list[Cut]:
         fake = _draw(self.unpaired, random)
-        partners = self.real_sets.get(fake.dataset)
-        real = partners[int(random.integers(len(partners)))] if partners else _draw(self.real, random)
-        return self._side_by_side(real, fake, random)
+        partners = self.real_sets[fake.dataset]
+        return self._side_by_side(partners[int(random.integers(len(partners)))], fake, random)
 
     def _side_by_side(self, real: Clip, fake: Clip, random: Generator) -> list[Cut]:
         """The same moment of both, where they are the same recording."""

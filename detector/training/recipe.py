@@ -16,13 +16,20 @@ class Mixture:
 
     pairs: int = 16  # in a batch
     paired: float = 0.35  # a fake clip beside a genuine one of its source
-    unpaired: float = 0.1  # a fake clip whose source has no genuine one, beside one of its data set or of any
+    unpaired: float = 0.0  # a fake clip whose source has no genuine one, beside one of its data set; may teach sources
     self_blended: float = 0.3
     swapped: float = 0.1  # another person's face, made here
     restored: float = 0.0  # the look that reenactment, talking heads and restoration leave on the inner face
     mouth: float = 0.15  # the mouth of another moment, as lip-sync leaves it
     mildest: float = 0.0  # of the degradations, whose strength is drawn from here to 1 for every pair
     photographs: float = 0.5  # share of photographs among the genuine pictures that fakes are made from
+
+    def __post_init__(self) -> None:
+        shares = [value for name, value in vars(self).items() if name not in {"pairs", "mildest", "photographs"}]
+        if self.pairs < 1 or min(shares) < 0 or not sum(shares):
+            raise ValueError("a batch needs at least one pair and one way of making it, and no share below nothing")
+        if not (0 <= self.mildest <= 1 and 0 <= self.photographs <= 1):
+            raise ValueError("mildest and photographs lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,14 @@ class Learning:
     validate_every_s: float = 600
     save_every_s: float = 180
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tuned not in ("all", "norms"):
+            raise ValueError(f"tuned is all or norms, not {self.tuned!r}")
+        if min(self.seconds, self.rate, self.head_rate, self.clip_crops, self.save_every_s + 1) <= 0:
+            raise ValueError("seconds, rates and clip_crops are above nothing")
+        if not (0 <= self.taught <= 1 and 0 <= self.average < 1):
+            raise ValueError("taught lies between 0 and 1, average below 1")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from detector.release import CropShape, NetworkShape
+
 
 def average(runs: Sequence[Path], target: Path) -> None:
     """Write to ``target`` a checkpoint whose averaged weights are the mean of those of ``runs``.
@@ -22,8 +24,7 @@ def average(runs: Sequence[Path], target: Path) -> None:
     ]
     first = states[0]
     for run, state in zip(runs, states, strict=True):
-        same = all(state[part] == first[part] for part in ("network", "crop"))
-        if not same or state["averaged"].keys() != first["averaged"].keys():
+        if _shapes(state) != _shapes(first) or state["averaged"].keys() != first["averaged"].keys():
             raise ValueError(f"{run} is a run of another network than {runs[0]}; average runs of one recipe")
     mean = {
         name: torch.stack([state["averaged"][name].double() for state in states]).mean(dim=0).to(value.dtype)
@@ -35,3 +36,8 @@ def average(runs: Sequence[Path], target: Path) -> None:
     torch.save(
         {**kept, "averaged": mean, "steps": steps, "runs": [str(run.name) for run in runs]}, target / "checkpoint.pt"
     )
+
+
+def _shapes(state: dict[str, Any]) -> tuple[NetworkShape, CropShape]:
+    """As objects, so that a field that came later counts as its default."""
+    return NetworkShape(**state["network"]), CropShape(**state["crop"])

@@ -1,7 +1,7 @@
 """Trains the temporal head on features of whole tracks; the backbone stays as ``train`` left it.
 
-Features are computed once for several versions of every clip (plain, degraded, and fakes made of genuine ones, steady
-or with the flicker, jitter and drift of real ones: ``clip_fakes``) and kept in memory. Only sources that are there as
+Features are computed once for several versions of every clip, one plain and others degraded, each beside a fake made of
+it where it is genuine (``clip_fakes``), and kept in memory. Only sources that are there as
 genuine and as fake are learnt from, so that a source never tells the class.
 """
 
@@ -90,10 +90,8 @@ def sequences(
     found = []
     for index, clip in enumerate(made):
         frames = _frames(videos, clip, plan.crops)
-        plain = _version(videos, frames, shape, Chain.draw(random, 0.0))
-        found.append(_sequence(model, plain, clip.label, clip, device))
-        for _ in range(plan.versions):
-            chain, own = Chain.draw(random), random.spawn(1)[0]
+        for number in range(1 + plan.versions):
+            chain, own = Chain.draw(random, 1.0 if number else 0.0), random.spawn(1)[0]
             found.append(_sequence(model, _version(videos, frames, shape, chain), clip.label, clip, device))
             if clip.label == 0:
                 faked = Frames(clip_fake(frames, own, _donor(videos, clip, plan.crops, own)), frames.landmarks)

@@ -21,7 +21,7 @@ from detector.training.packs import Pack
 from detector.training.pairs import PairBatches, loader, normalised
 from detector.training.recipe import Recipe
 from detector.training.teacher import Teacher, resized
-from detector.vit import PATCH, SIZE
+from detector.vit_shape import PATCH, SIZE
 
 
 def train(
@@ -42,6 +42,12 @@ def train(
     """
     if teacher is not None and teacher.crop.margin != recipe.crop.margin:
         raise ValueError("The teacher cuts faces with another margin than the recipe; give both the same.")
+    validation.check(recipe.crop)
+    shared = {clip.source for clip in videos.clips} & {clip.source for clip in validation.clips}
+    if shared:
+        raise ValueError(f"{min(shared)} is a source in training and validation; prepare them apart")
+    if recipe.network.base is not None and backbone is None:
+        raise ValueError(f"the recipe tunes {recipe.network.base}; give it with --initial")
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learning = recipe.learning
@@ -72,12 +78,13 @@ def load_averaged(
 ) -> tuple[Detector, NetworkShape, CropShape]:
     """The averaged weights of the run in ``folder``, in evaluation mode, with the recipe's shapes.
 
-    Raises OSError when there is no checkpoint.
+    ``backbone`` is what the run started from, where it left parts of that as they were. Raises OSError when there is
+    no checkpoint and ValueError when it is of another network.
     """
     state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
     network, crop = NetworkShape(**state["network"]), CropShape(**state["crop"])
     model = new_model(network, backbone, device)
-    load_tuned(model, state["averaged"])
+    load_tuned(model, state["averaged"], backbone is not None)
     model.eval()
     return model, network, crop
 
@@ -92,11 +99,20 @@ def new_model(network: NetworkShape, backbone: Mapping[str, Tensor] | None, devi
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def load_tuned(model: Detector, state: Mapping[str, Tensor]) -> None:
-    """Put what a run has tuned into ``model``; raises KeyError on a weight that the model does not have."""
-    unknown = model.load_state_dict(state, strict=False).unexpected_keys
-    if unknown:
-        raise KeyError(f"The checkpoint has weights of another network, such as {unknown[0]}.")
+def load_tuned(model: Detector, state: Mapping[str, Tensor], has_backbone: bool) -> None:
+    """Put what a run has tuned into ``model``, whose backbone is given where ``has_backbone``.
+
+    Raises ValueError where a weight is unknown, or is in neither.
+    """
+    odd = model.load_state_dict(state, strict=False)
+    missing = [
+        name
+        for name in odd.missing_keys
+        if not name.startswith("temporal_head.") and not (has_backbone and name.startswith("backbone."))
+    ]
+    if odd.unexpected_keys or missing:
+        name = (odd.unexpected_keys or missing)[0]
+        raise ValueError(f"the checkpoint is of another network, or --initial is missing: see the weight {name}")
 
 
 @torch.no_grad()
@@ -134,6 +150,7 @@ class _Run:
         self, recipe: Recipe, backbone: Mapping[str, Tensor] | None, folder: Path, device: torch.device
     ) -> None:
         self.recipe, self.learning, self.folder, self.device = recipe, recipe.learning, folder, device
+        self.has_backbone = backbone is not None
         self.model = new_model(recipe.network, backbone, device)
         self.model.temporal_head.requires_grad_(False)
         if self.learning.tuned == "norms":
@@ -159,9 +176,17 @@ class _Run:
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-            load_tuned(self.model, state["model"])
-            load_tuned(self.averaged, state["averaged"])
+            shapes = NetworkShape(**state["network"]), CropShape(**state["crop"])
+            if shapes != (self.recipe.network, self.recipe.crop):
+                raise ValueError(f"{checkpoint} is of another network than the recipe; give another folder")
+            if "model" not in state:
+                raise ValueError(f"{checkpoint} is a mean of runs and cannot be trained on; give another folder")
+            load_tuned(self.model, state["model"], self.has_backbone)
+            load_tuned(self.averaged, state["averaged"], self.has_backbone)
+            peaks = [group["peak"] for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
+            for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
+                group["peak"] = peak  # the recipe's, which may have changed
             self.step, self.spent_s = state["step"], state["spent_s"]
 
     def spend(self) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from detector import crops
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
@@ -59,6 +60,15 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     return packs.read(path)
 
 
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Other people, cut as SHAPE says."""
+    clips = [(Clip(f"{label}.mp4", label, "set", f"eve{label}", ""), [row(label, size=64)]) for label in (0, 1)]
+    path = tmp_path_factory.mktemp("packs") / "val.npz"
+    packs.write(path, clips, size=64, margin=1.45, quality=98)
+    return packs.read(path)
+
+
 def test_a_pack_gives_back_what_went_in(pack: Pack) -> None:
     assert [(clip.file, clip.first, clip.count) for clip in pack.clips] == [
         ("a.mp4", 0, 2),
@@ -84,6 +94,18 @@ def test_a_self_blended_fake_differs_from_its_genuine_half_around_the_face_alone
     assert np.array_equal(fake, again[1])
 
 
+def test_a_self_blended_fake_is_no_darker_by_rounding() -> None:
+    grey = np.random.default_rng(0).integers(90, 160, (160, 160, 3)).astype(np.uint8)
+    changes = []
+    for seed in range(40):
+        real, fake = fakes.self_blend(grey, landmarks(160), np.random.default_rng(seed))
+        again = fakes.mixed(real, real, np.full((160, 160), 0.37, np.float32))
+        assert np.array_equal(again, real)
+        changes.append(float((fake.astype(int) - real)[fake != real].mean()))
+
+    assert abs(np.mean(changes)) < 3
+
+
 def test_a_mask_lies_between_nothing_and_everything() -> None:
     for seed in range(20):
         mask = fakes.blending_mask(landmarks(160), 160, np.random.default_rng(seed))
@@ -99,6 +121,15 @@ def test_a_chain_does_the_same_to_both_of_a_pair() -> None:
         first, second = (chain.apply(picture, 2.0, 64, 1.45) for _ in range(2))
         assert first.shape == (64, 64, 3)
         assert np.array_equal(first, second)
+
+
+def test_a_chain_of_no_strength_cuts_as_serving_does() -> None:
+    picture = videos.resized(videos.portrait(), 320)
+    chain = Chain.draw(np.random.default_rng(3), strength=0.0)
+
+    served = crops.cut(picture, crops.Placement((160.0, 160.0), 320 * 1.45 / 2.0, 0.0), 160)
+
+    assert np.array_equal(chain.apply(picture, 2.0, 160, 1.45), served)
 
 
 def test_a_chain_of_no_strength_is_the_plain_cut() -> None:
@@ -151,27 +182,91 @@ def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way
     assert ((real - fake).abs().amax(dim=(1, 2, 3)) > 3).all()
 
 
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "self_blended"])
+def test_the_genuine_one_comes_first_and_is_left_as_it_is(
+    pack: Pack, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Chain.draw(np.random.default_rng(0), strength=0.0)
+    monkeypatch.setattr(Chain, "draw", lambda *_: plain)
+    genuine = [
+        plain.apply(pack.crop(clip.first + offset), 2.0, 64, 1.45)
+        for clip in pack.clips
+        if clip.label == 0
+        for offset in range(clip.count)
+    ]
+    mixture = Mixture(pairs=4, **{**dict.fromkeys(WAYS, 0.0), way: 1.0})
+
+    crops, labels = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
+
+    given = crops.permute(0, 2, 3, 1).numpy()
+    found = [any(np.array_equal(one, known) for known in genuine) for one in given]
+    assert found == [label == 0 for label in labels.tolist()]
+
+
+def test_both_of_a_pair_go_through_the_same_chain(tmp_path: Path) -> None:
+    """A clip beside itself, called a fake: whatever happens on the way happens to both."""
+    clips = [(Clip(f"{label}.mp4", label, "set", "ann", ""), [row(3)]) for label in (0, 1)]
+    packs.write(tmp_path / "same.npz", clips, size=96, margin=2.0, quality=98)
+    same = packs.read(tmp_path / "same.npz")
+    mixture = Mixture(pairs=12, mildest=1.0, **{**dict.fromkeys(WAYS, 0.0), "paired": 1.0})
+
+    crops, _ = PairBatches(same, same, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
+
+    assert torch.equal(crops[::2], crops[1::2])
+    assert len({one.numpy().tobytes() for one in crops[::2]}) > 6
+
+
 def tiny(**learning: object) -> Recipe:
     shape = read_recipe(RECIPES / "resnext50-lstm.toml").network
     given = {"seconds": 1e12, "validate_every_s": 1e9, "save_every_s": 0.0, **learning}
     return Recipe("tiny", shape, SHAPE, Mixture(pairs=2), Learning(**given))  # type: ignore[arg-type]
 
 
-def test_training_learns(pack: Pack, tmp_path: Path) -> None:
-    train.train(pack, pack, pack, None, tiny(steps=2), tmp_path, workers=0)
+def bright_and_dark(folder: Path, size: int, margin: float, suffix: str) -> Pack:
+    """Genuine faces bright, fakes dark, of two people."""
+    clips = []
+    for person in ("fay", "gus"):
+        for label, level in ((0, 210), (1, 40)):
+            picture = np.clip(row(label, size).pixels.astype(int) // 4 + level - 30, 0, 255).astype(np.uint8)
+            one = CropRow(picture, landmarks(size), 0.0, 80, 30.0)
+            clips.append((Clip(f"{person}{label}.mp4", label, "set", person + suffix, "swap"), [one]))
+    packs.write(folder / f"{suffix}.npz", clips, size=size, margin=margin, quality=98)
+    return packs.read(folder / f"{suffix}.npz")
 
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert state["step"] == 2
-    assert state["model"]["frame_head.weight"].abs().max() > 0
-    assert {"auc", "matched_auc"} <= log[-1].keys()
+
+def test_training_learns_which_is_which(tmp_path: Path) -> None:
+    videos_, validation = bright_and_dark(tmp_path, 96, 2.0, "a"), bright_and_dark(tmp_path, 64, 1.45, "b")
+    recipe = replace(tiny(steps=25, average=0.5), mixture=Mixture(**{**dict.fromkeys(WAYS, 0.0), "paired": 1.0}))
+    torch.manual_seed(0)
+
+    train.train(videos_, videos_, validation, None, recipe, tmp_path / "run", workers=0)
+
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["matched_auc"] == 1.0
+
+
+def test_training_and_validation_share_nobody(pack: Pack, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ann is a source in training and validation"):
+        train.train(pack, pack, replace(pack, size=64, margin=1.45), None, tiny(steps=1), tmp_path / "run")
+
+
+def test_a_pack_that_is_cut_otherwise_is_refused(pack: Pack, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cut at 96 px with a margin of 2"):
+        train.train(pack, pack, pack, None, tiny(steps=1), tmp_path / "run")
+
+
+def test_a_recipe_over_a_base_is_not_trained_without_it(pack: Pack, tmp_path: Path) -> None:
+    recipe = replace(read_recipe(RECIPES / "clip-vit-b16.toml"), crop=SHAPE)
+
+    with pytest.raises(ValueError, match="give it with --initial"):
+        train.train(pack, pack, replace(pack, clips=[], size=64, margin=1.45), None, recipe, tmp_path / "run")
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
-    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pack: Pack, validation: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone = Detector().backbone.state_dict()
-    train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "whole", workers=0)
+    train.train(pack, pack, validation, backbone, tiny(steps=3), tmp_path / "whole", workers=0)
     learn = train._Run.learn
 
     def interrupted(run: train._Run, x: torch.Tensor, labels: torch.Tensor) -> float:
@@ -181,9 +276,9 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
 
     monkeypatch.setattr(train._Run, "learn", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
+        train.train(pack, pack, validation, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
     monkeypatch.undo()
-    train.train(pack, pack, pack, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
+    train.train(pack, pack, validation, backbone, tiny(steps=3), tmp_path / "parts", workers=0)
 
     whole, parts = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["averaged"] for name in ("whole", "parts")
@@ -193,7 +288,8 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
 
 
 def test_runs_of_one_recipe_can_be_averaged(tmp_path: Path) -> None:
-    shapes = {"network": {"backbone": "one"}, "crop": {"size": 64}, "mixture": {}, "learning": {}}
+    recipe = tiny(steps=1)
+    shapes = {"network": asdict(recipe.network), "crop": asdict(recipe.crop), "mixture": {}, "learning": {}}
     for name, value in (("a", 1.0), ("b", 4.0)):
         (tmp_path / name).mkdir()
         state = {**shapes, "averaged": {"w": torch.full((2,), value)}, "step": 7}
@@ -209,7 +305,8 @@ def test_runs_of_one_recipe_can_be_averaged(tmp_path: Path) -> None:
 def test_runs_of_different_networks_are_not_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        state = {"network": {"backbone": name}, "crop": {}, "averaged": {}, "step": 1}
+        shape = asdict(replace(tiny(steps=1).network, backbone=name))
+        state = {"network": shape, "crop": asdict(SHAPE), "averaged": {}, "step": 1}
         torch.save(state, tmp_path / name / "checkpoint.pt")
 
     assert main(["average", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "mean")]) == 2
@@ -224,7 +321,7 @@ def test_tuning_the_norms_leaves_everything_else_alone(pack: Pack, tmp_path: Pat
     recipe = replace(recipe, learning=learning, mixture=Mixture(pairs=1))
     torch.manual_seed(0)
     backbone = Detector(recipe.network).backbone.state_dict()
-    clips = [(Clip(f"{label}.mp4", label, "set", "ann", ""), [row(label, size=224)]) for label in (0, 1)]
+    clips = [(Clip(f"{label}.mp4", label, "set", "eve", ""), [row(label, size=224)]) for label in (0, 1)]
     packs.write(tmp_path / "val.npz", clips, size=224, margin=1.45, quality=98)
 
     train.train(pack, pack, packs.read(tmp_path / "val.npz"), backbone, recipe, tmp_path, workers=0)
@@ -247,24 +344,24 @@ def released(folder: Path, bias: float) -> Path:
     return folder
 
 
-def test_a_teacher_is_heard_beside_the_labels(pack: Pack, tmp_path: Path) -> None:
+def test_a_teacher_is_heard_beside_the_labels(pack: Pack, validation: Pack, tmp_path: Path) -> None:
     backbone = Detector().backbone.state_dict()
     biases = {}
     for bias in (-9.0, 9.0):
         teacher = Teacher(load_release(released(tmp_path / f"teacher{bias}", bias)), torch.device("cpu"))
         out = tmp_path / f"run{bias}"
-        train.train(pack, pack, pack, backbone, tiny(steps=2, taught=1.0), out, workers=0, teacher=teacher)
+        train.train(pack, pack, validation, backbone, tiny(steps=2, taught=1.0), out, workers=0, teacher=teacher)
         biases[bias] = float(torch.load(out / "checkpoint.pt", weights_only=True)["model"]["frame_head.bias"])
 
     assert biases[-9.0] < 0 < biases[9.0]
 
 
-def test_a_teacher_with_another_margin_is_refused(pack: Pack, tmp_path: Path) -> None:
+def test_a_teacher_with_another_margin_is_refused(pack: Pack, validation: Pack, tmp_path: Path) -> None:
     teacher = Teacher(load_release(released(tmp_path / "teacher", 0.0)), torch.device("cpu"))
     recipe = replace(tiny(steps=1), crop=CropShape(size=64, margin=1.2))
 
     with pytest.raises(ValueError, match="another margin"):
-        train.train(pack, pack, pack, None, recipe, tmp_path / "run", teacher=teacher)
+        train.train(pack, pack, validation, None, recipe, tmp_path / "run", teacher=teacher)
 
 
 def test_a_release_read_into_torch_answers_as_it_does_when_served(pack: Pack, tmp_path: Path) -> None:
@@ -305,26 +402,33 @@ def test_an_export_that_differs_from_what_was_trained_is_refused(pack: Pack, tmp
         export.parity(model, tmp_path / "m-1", pack, count=3)
 
 
-def test_the_temporal_head_learns_what_its_features_show(pack: Pack) -> None:
+def test_the_temporal_head_learns_which_is_which(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    made = [
+        temporal.Sequence(torch.from_numpy(random.normal(2 * label - 1, 1, (6, 2048))).float(), label, "ann")
+        for label in (0, 1)
+        for _ in range(4)
+    ]
+    monkeypatch.setattr(temporal, "sequences", lambda *_: made)
     torch.manual_seed(0)
     model = Detector()
-    before = model.temporal_head.classify.weight.detach().clone()
-    plan = temporal.Plan(versions=1, steps=20, batch=4)
 
-    temporal.train_temporal(model, pack, SHAPE, plan, torch.device("cpu"))
+    temporal.train_temporal(model, pack, SHAPE, temporal.Plan(steps=20, batch=4), torch.device("cpu"))
 
-    assert not torch.equal(before, model.temporal_head.classify.weight)
+    with torch.no_grad():
+        logits = [model.temporal_head(one.features[None], torch.ones(1, 6, dtype=torch.bool))[0] for one in made]
+    assert [bool(logit[1] > logit[0]) for logit in logits] == [one.label == 1 for one in made]
     assert not model.temporal_head.training
 
 
 def test_the_temporal_head_learns_from_sources_that_are_there_as_both(pack: Pack) -> None:
-    """A fake of a source without a genuine clip is left out; of a genuine clip fakes are made."""
+    """A fake of a source without a genuine clip is left out; beside every genuine version stands a fake of it."""
     plan = temporal.Plan(versions=1, crops=1)
 
     found = temporal.sequences(Detector(), pack, SHAPE, plan, np.random.default_rng(0), torch.device("cpu"))
 
     kinds = Counter((one.source, one.label) for one in found)
-    assert kinds == {("ann", 0): 2, ("ann", 1): 3, ("cid", 0): 2, ("cid", 1): 1}
+    assert kinds == {("ann", 0): 2, ("ann", 1): 4, ("cid", 0): 2, ("cid", 1): 2}
     assert all(one.features.shape == (1, 2048) for one in found)
 
 
