@@ -15,11 +15,13 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
-from detector.video import probe, sample
+from detector.video import Limits, probe, sample
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, int], Picture]  # an (H, W, 3) RGB picture and its number in the video
 
+REVISION = 1  # of what the degradations below do; raise it with every change that alters a copy
+PRESET = "veryfast"  # of x264
 FAITHFUL_CRF = 14  # of copies that are degraded otherwise: x264 leaves hardly a trace there
 TIME_BASE = Fraction(1, 90_000)
 
@@ -36,6 +38,14 @@ class Degradation:
     def name(self) -> str:
         """Such as "compression-32", for folders and options."""
         return f"{self.family}-{self.severity:g}" if self.family != "none" else "none"
+
+    @property
+    def parameters(self) -> dict[str, str | float]:
+        """All that decides what a copy looks like: results under other parameters are not of this degradation."""
+        if self.family == "none":
+            return {"family": "none"}
+        crf = self.severity if self.family == "compression" else FAITHFUL_CRF
+        return {"family": self.family, "severity": self.severity, "crf": crf, "preset": PRESET, "revision": REVISION}
 
 
 NONE = Degradation("none", 0, "as given")
@@ -55,20 +65,21 @@ SWEEP = (
 )
 
 
-def write_degraded(source: Path, degradation: Degradation, target: Path) -> None:
+def write_degraded(source: Path, degradation: Degradation, target: Path, limits: Limits | None = None) -> None:
     """Write an H.264 copy of ``source`` with every frame degraded, upright and silent, to ``target`` (.mp4).
 
     The same arguments give the same pictures. Times are kept. A picture of odd size loses its last row or column, which
-    4:2:0 cannot hold. Raises DetectorError as ``video.probe`` does. About 20 ms a megapixel on one core.
+    4:2:0 cannot hold. Raises DetectorError as ``video.probe`` does, which holds ``source`` to ``limits``. About 20 ms a
+    megapixel on one core.
     """
-    info = probe(source)
+    info = probe(source, limits)
     change = _change(degradation)
     crf = round(degradation.severity) if degradation.family == "compression" else FAITHFUL_CRF
     rate = Fraction(info.frame_rate or 25).limit_denominator(1001)
     moments = 2 * max(1, round(info.duration_s * rate))  # two to a frame, so that sampling passes over none
     try:
         with av.open(str(target), "w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+            stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": PRESET})
             stream.pix_fmt, stream.time_base = "yuv420p", TIME_BASE
             stream.codec_context.thread_count = 1
             last = -1

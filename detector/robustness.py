@@ -6,9 +6,10 @@ An interrupted sweep goes on where it stopped when it is given the same folder a
 import functools
 import json
 import math
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,10 +29,15 @@ from detector.release import CONFIG, Release, sha256_of
 
 ROBUSTNESS, PLOT = "robustness.json", "robustness.png"
 SEED = 0
+PARAMETERS = "degradation.json"  # beside a degradation's results: what it did to the clips
 DEFINITIONS = {
     "clips": "The same for every degradation: drawn in turn from each data set and label, and there from each source.",
-    "matched_auc": "Mean of the AUCs inside the data sets with at least two judged clips of each label.",
-    "auc": "Over all judged clips; their sources differ in more than the truth.",
+    "compared": "Clips that were judged under every degradation; both AUC are of these alone, so that a degradation "
+    "under which hard clips are no longer judged gains nothing.",
+    "judged": "Clips that this degradation left judged.",
+    "matched_auc": "Mean of the AUCs inside the data sets with at least two of the clips for each label, judged or "
+    "not, less those in matched_dropped.",
+    "auc": "Over all compared clips; their sources differ in more than the truth.",
     "verdicts": "Share of each answer among all clips of the true label, failures included.",
 }
 
@@ -61,23 +67,30 @@ def sweep(
     """The figures of every degradation, as plain JSON values.
 
     ``out_dir`` (made where missing) gets a folder with results.csv for each degradation, then robustness.json and
-    robustness.png; clips that are there already under the same conditions are not run again. ``on_progress`` hears how
-    many analyses of how many are done, ``on_step`` a line after each degradation. Raises ManifestError, and
-    DetectorError when the model cannot be used.
+    robustness.png; clips that are there already under the same conditions and degraded with the same parameters are not
+    run again. ``on_progress`` hears how many analyses of how many are done, ``on_step`` a line after each degradation,
+    with the figures of what was judged under it. Raises ManifestError, and DetectorError when the model cannot be used.
     """
     clips = chosen(read_manifest(order.manifest, order.split), order.limit)
     order.release.verify()
     run = run or degraded_results
-    total, measured, started = len(clips) * len(order.sweep), list[dict[str, Any]](), time.monotonic()
+    total, found, started = len(clips) * len(order.sweep), dict[Degradation, list[Result]](), time.monotonic()
     for place, degradation in enumerate(order.sweep):
         tell = functools.partial(_tell, on_progress, place * len(clips), total)
-        results = _results(order, clips, degradation, out_dir / degradation.name, tell, run)
-        measured.append(_figures(degradation, results))
+        found[degradation] = _results(order, clips, degradation, out_dir / degradation.name, tell, run)
         if on_step is not None:
-            matched, overall = (_shown(measured[-1][name]) for name in ("matched_auc", "auc"))
-            left_s = (time.monotonic() - started) / len(measured) * (len(order.sweep) - len(measured))
-            on_step(f"{degradation.name}: matched AUC {matched}, overall {overall}; {math.ceil(left_s / 60)} min left")
-    robustness = {**_heading(order, clips), "degradations": measured, "definitions": DEFINITIONS}
+            alone = _figures(degradation, found[degradation], {clip.file for clip in clips})
+            matched, overall = (_shown(alone[name]) for name in ("matched_auc", "auc"))
+            left_min = math.ceil((time.monotonic() - started) / len(found) * (len(order.sweep) - len(found)) / 60)
+            count = f"{alone['judged']} of {len(clips)} judged"
+            on_step(f"{degradation.name}: {count}, matched AUC {matched}, overall {overall}; {left_min} min left")
+    compared = _judged_throughout(found)
+    robustness = {
+        **_heading(order, clips),
+        "compared": len(compared),
+        "degradations": [_figures(degradation, results, compared) for degradation, results in found.items()],
+        "definitions": DEFINITIONS,
+    }
     text = json.dumps(robustness, indent=2, ensure_ascii=False, allow_nan=False)
     (out_dir / ROBUSTNESS).write_text(text + "\n", encoding="utf-8")
     from detector import evaluate_plots  # noqa: PLC0415 -- slow import
@@ -116,10 +129,12 @@ def _examine_degraded(degradation: Degradation, clip: Clip, plan: Plan) -> Answe
     with tempfile.TemporaryDirectory(prefix="unmask-robustness-") as folder:
         copy = Path(folder) / "degraded.mp4"
         try:
-            write_degraded(clip.path, degradation, copy)
+            write_degraded(clip.path, degradation, copy, plan.settings.limits)
         except DetectorError as error:
             return Result(clip, None, None, (), 0, 0, 0.0, str(error.code))
-        answer = evaluate_runs.examine_here(replace(clip, path=copy), plan)
+        limits = replace(plan.settings.limits, max_bytes=sys.maxsize)  # the given file kept to it; noise is bulky
+        settings = replace(plan.settings, limits=limits)
+        answer = evaluate_runs.examine_here(replace(clip, path=copy), replace(plan, settings=settings))
     return replace(answer, clip=clip) if isinstance(answer, Result) else answer
 
 
@@ -135,6 +150,7 @@ def _results(
     release = order.release
     conditions = Conditions(release.sha256, sha256_of(release.folder / CONFIG), order.settings.frames)
     file = ResultsFile(folder / RESULTS, conditions)
+    _forget_other_parameters(folder, degradation)
     found = {result.clip.file: result for result in file.finished(clips)}
     file.write(found.values())
     tell(len(found))
@@ -147,17 +163,34 @@ def _results(
     return [found[clip.file] for clip in clips]
 
 
-def _figures(degradation: Degradation, results: Sequence[Result]) -> dict[str, Any]:
+def _forget_other_parameters(folder: Path, degradation: Degradation) -> None:
+    """Leave results in ``folder`` only where they were made by what ``degradation`` does today."""
+    note, text = folder / PARAMETERS, json.dumps(degradation.parameters, indent=2) + "\n"
+    if not (note.is_file() and note.read_text(encoding="utf-8") == text):
+        (folder / RESULTS).unlink(missing_ok=True)
+        note.write_text(text, encoding="utf-8")
+
+
+def _judged_throughout(found: Mapping[Degradation, Sequence[Result]]) -> set[str]:
+    """The files of the clips that got a probability under every degradation."""
+    return set.intersection(
+        *({result.clip.file for result in evaluate_figures.judged(results)[2]} for results in found.values())
+    )
+
+
+def _figures(degradation: Degradation, results: Sequence[Result], compared: Collection[str]) -> dict[str, Any]:
+    """Answers over all clips; AUC over those of the files ``compared``."""
     whole = evaluate_figures.part(results)
+    kept = [result for result in results if result.clip.file in compared]
+    ranked = evaluate_figures.part(kept)
     return {
         "name": degradation.name,
         "family": degradation.family,
         "severity": degradation.severity,
         "words": degradation.words,
-        **evaluate_figures.matched(results),
-        **{
-            name: whole[name] for name in ("auc", "auc_interval", "n", "real", "fake", "judged", "left_out", "verdicts")
-        },
+        **evaluate_figures.matched(kept, evaluate_figures.set_names([result.clip for result in results])),
+        **{name: ranked[name] for name in ("auc", "auc_interval")},
+        **{name: whole[name] for name in ("n", "real", "fake", "judged", "left_out", "verdicts")},
     }
 
 
@@ -168,7 +201,12 @@ def _heading(order: Order, clips: Sequence[Clip]) -> dict[str, Any]:
         "manifest_sha256": sha256_of(order.manifest),
         "split": order.split,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": {"name": release.name, "version": release.version, "sha256": release.sha256},
+        "model": {
+            "name": release.name,
+            "version": release.version,
+            "sha256": release.sha256,
+            "config_sha256": sha256_of(release.folder / CONFIG),
+        },
         "frames": order.settings.frames,
         "clips": len(clips),
         "genuine": sum(not clip.label for clip in clips),

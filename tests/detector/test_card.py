@@ -141,7 +141,15 @@ def _ranking(value: float) -> dict[str, Any]:
 def _write_more(folder: Path, sha256: str) -> list[str]:
     shares = dict.fromkeys(("REAL", "FAKE", "INCONCLUSIVE", "NO_FACE", "FAILED"), 0.25)
     noise = {"words": "noise, σ 6", "n": 7, "judged": 5, "verdicts": {"real": shares, "fake": shares}, **_ranking(0.8)}
-    head = {"split": "val", "clips": 7, "genuine": 3, "sources": 4, "frames": 12, "model": {"sha256": sha256}}
+    head = {
+        "split": "val",
+        "clips": 7,
+        "compared": 5,
+        "genuine": 3,
+        "sources": 4,
+        "frames": 12,
+        "model": {"sha256": sha256},
+    }
     pack = {"clips": 7, "sources": 4, "peers": {"MesoNet, Meso4_DF": _ranking(0.6)}}
     contents = {
         "robustness": {**head, "degradations": [noise]},

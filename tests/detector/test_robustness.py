@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from detector import cli, robustness
+from detector import cli, degradation, robustness
 from detector.degradation import NONE, SWEEP, Degradation
 from detector.evaluate_rows import Clip, ManifestError, Result
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
 from detector.release import Release, default_release
 from detector.report import Verdict
+from detector.video import Limits
 from tests import videos
 
 CRF_32, NOISE = SWEEP[2], SWEEP[9]
@@ -74,7 +75,7 @@ def test_each_damage_has_figures_and_one_plot_shows_them(manifest: Path, release
     assert found["model"]["sha256"] == release.sha256
     assert json.loads((tmp_path / "out" / "robustness.json").read_text()) == found
     assert (tmp_path / "out" / "robustness.png").read_bytes().startswith(b"\x89PNG")
-    assert lines[-1] == "noise-15: matched AUC 0.000, overall 0.000; 0 min left"
+    assert lines[-1] == "noise-15: 8 of 8 judged, matched AUC 0.000, overall 0.000; 0 min left"
     assert heard[-1] == (24, 24)
     assert heard == sorted(heard)
 
@@ -87,6 +88,54 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(manifest: Path, release: 
     robustness.sweep(_order(manifest, release), tmp_path / "out", run=again)
 
     assert again.asked == [("none", 0), ("compression-32", 5), ("noise-15", 8)]
+
+
+def test_only_clips_judged_under_every_damage_are_ranked(manifest: Path, release: Release, tmp_path: Path) -> None:
+    """Noise hides the one fake clip that is taken for genuine: over what it leaves alone, it would seem to help."""
+
+    def run(clips: Sequence[Clip], plan: Plan, degradation: Degradation) -> Generator[Result]:
+        for clip in clips:
+            hard = clip.file == "1.mp4"
+            probability = 0.05 if hard else 0.1 + 0.8 * clip.label
+            judged = not (hard and degradation == NOISE)
+            yield Result(clip, Verdict.INCONCLUSIVE, probability if judged else None, (), 10, 1, 1.0, "")
+
+    found = robustness.sweep(_order(manifest, release), tmp_path / "out", run=run)
+
+    assert found["compared"] == 7
+    assert [one["auc"] for one in found["degradations"]] == [1.0, 1.0, 1.0]
+    assert [one["matched_auc"] for one in found["degradations"]] == [1.0, 1.0, 1.0]
+    assert [(one["n"], one["judged"]) for one in found["degradations"]] == [(8, 8), (8, 8), (8, 7)]
+    assert found["degradations"][0]["matched_sets"] == 1
+
+
+def test_results_of_another_degradation_of_the_same_name_are_not_taken(
+    manifest: Path, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robustness.sweep(_order(manifest, release), tmp_path / "out", run=Runner())
+    same, changed = Runner(), Runner()
+
+    robustness.sweep(_order(manifest, release), tmp_path / "out", run=same)
+    monkeypatch.setattr(degradation, "FAITHFUL_CRF", 20)  # of all but what is compressed on purpose
+    robustness.sweep(_order(manifest, release), tmp_path / "out", run=changed)
+
+    assert same.asked == [("none", 0), ("compression-32", 0), ("noise-15", 0)]
+    assert changed.asked == [("none", 0), ("compression-32", 0), ("noise-15", 8)]
+
+
+def test_limits_hold_for_the_clip_that_is_copied(release: Release, tmp_path: Path) -> None:
+    clip = videos.no_face_clip(tmp_path / "large.mp4", 0.4)
+    size = clip.stat().st_size
+
+    def failure(limits: Limits) -> str:
+        plan = Plan(release.folder, Settings(frames=10, limits=limits), jobs=1)
+        one = Clip(clip.name, clip, 0, "", "", "", "")
+        (found,) = robustness.degraded_results([one], plan, Degradation("noise", 40, ""))  # a copy many times as large
+        return found.failure
+
+    assert failure(Limits(max_bytes=size - 1)) == "too_large"
+    assert failure(Limits(max_pixels=100)) == "too_many_pixels"
+    assert failure(Limits(max_bytes=size)) == ""
 
 
 def _clips(*shapes: tuple[str, int, str]) -> list[Clip]:
