@@ -14,7 +14,7 @@ from detector import crops
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
-from detector.training import calibrate, export, fakes, h264, heads, packs, temporal, train
+from detector.training import calibrate, export, fakes, h264, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
 from detector.training.export import write_release
@@ -27,6 +27,12 @@ from tests import videos
 SHAPE = CropShape(size=64, margin=1.45)
 WAYS = [field.name for field in fields(Mixture) if field.name not in {"pairs", "photographs", "mildest"}]
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=10, min_sharpness=0.0, min_frames=2, window=8)
+
+
+def only(way: str, pairs: int) -> Mixture:
+    """Pairs made in one way."""
+    shares = {**dict.fromkeys(WAYS, 0.0), way: 1.0}
+    return Mixture(pairs=pairs, **shares)
 
 
 def landmarks(size: int) -> np.ndarray:
@@ -173,8 +179,7 @@ def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pac
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way: str) -> None:
-    none = dict.fromkeys(WAYS, 0.0)
-    mixture = Mixture(pairs=4, **{**none, way: 1.0})
+    mixture = only(way, pairs=4)
 
     crops, _ = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
 
@@ -194,7 +199,7 @@ def test_the_genuine_one_comes_first_and_is_left_as_it_is(
         if clip.label == 0
         for offset in range(clip.count)
     ]
-    mixture = Mixture(pairs=4, **{**dict.fromkeys(WAYS, 0.0), way: 1.0})
+    mixture = only(way, pairs=4)
 
     crops, labels = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
 
@@ -208,7 +213,7 @@ def test_both_of_a_pair_go_through_the_same_chain(tmp_path: Path) -> None:
     clips = [(Clip(f"{label}.mp4", label, "set", "ann", ""), [row(3)]) for label in (0, 1)]
     packs.write(tmp_path / "same.npz", clips, size=96, margin=2.0, quality=98)
     same = packs.read(tmp_path / "same.npz")
-    mixture = Mixture(pairs=12, mildest=1.0, **{**dict.fromkeys(WAYS, 0.0), "paired": 1.0})
+    mixture = replace(only("paired", pairs=12), mildest=1.0)
 
     crops, _ = PairBatches(same, same, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
 
@@ -236,7 +241,7 @@ def bright_and_dark(folder: Path, size: int, margin: float, suffix: str) -> Pack
 
 def test_training_learns_which_is_which(tmp_path: Path) -> None:
     videos_, validation = bright_and_dark(tmp_path, 96, 2.0, "a"), bright_and_dark(tmp_path, 64, 1.45, "b")
-    recipe = replace(tiny(steps=25, average=0.5), mixture=Mixture(**{**dict.fromkeys(WAYS, 0.0), "paired": 1.0}))
+    recipe = replace(tiny(steps=25, average=0.5), mixture=only("paired", pairs=4))
     torch.manual_seed(0)
 
     train.train(videos_, videos_, validation, None, recipe, tmp_path / "run", workers=0)
@@ -480,36 +485,6 @@ def test_calibration_is_fitted_through_the_served_network(pack: Pack, tmp_path: 
     assert all(np.isfinite([calibration.track_scale, calibration.track_offset, calibration.frame_scale]))
     assert decision.threshold_real <= 0.5 <= decision.threshold_fake
     assert decision.min_face_px == DECISION.min_face_px
-
-
-def test_the_heads_are_compared_on_the_same_frames(pack: Pack, tmp_path: Path) -> None:
-    """Frame logits that tell the classes apart beside an LSTM that knows nothing."""
-    torch.manual_seed(0)
-    crop = CropShape(size=96, margin=2.0)
-    write_release(tmp_path / "m-1", "m", "1", Detector(), crop, Calibration(1, 0, 1, 0), DECISION)
-    network = load_network(load_release(tmp_path / "m-1"), threads=2)
-    random = np.random.default_rng(0)
-    same = random.normal(size=(6, 2048)).astype(np.float32)
-    many = replace(pack, clips=pack.clips * 3)
-    judged = [heads.Judged(np.full(6, 2 * clip.label - 1, np.float32), same) for clip in many.clips]
-
-    rows = {(row["head"], row["frames"]): row for row in heads.compare(network, many, judged, [2, 6])}
-
-    assert rows["mean of frames", 2]["matched_auc"] == 1.0
-    assert rows["LSTM", 6]["matched_auc"] == 0.5
-    assert rows["both", 6]["matched_auc"] == 1.0
-    assert rows["mean of frames", 6]["spread_between_counts"] == 0
-
-
-def test_judging_a_pack_keeps_its_clips_apart(pack: Pack, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    write_release(
-        tmp_path / "m-1", "m", "1", Detector(), CropShape(size=96, margin=2.0), Calibration(1, 0, 1, 0), DECISION
-    )
-
-    judged = heads.judge(load_network(load_release(tmp_path / "m-1"), threads=2), pack)
-
-    assert [one.pooled.shape for one in judged] == [(clip.count, 2048) for clip in pack.clips]
 
 
 def test_prepare_packs_the_person_of_every_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
