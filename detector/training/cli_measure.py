@@ -15,7 +15,9 @@ def add_steps(steps: Any) -> None:
     step = steps.add_parser("heads", help="LSTM against the mean of the frames, at several numbers of frames")
     step.add_argument("folder", type=Path, help="the model folder")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
-    step.add_argument("--frames", type=int, nargs="+", default=[6, 12, 24], help="(default: 6 12 24)")
+    step.add_argument(
+        "--frames", type=int, nargs="+", help="(default: 6, 12, 24, 48, 96 as far as the pack goes, and all it has)"
+    )
     step.add_argument("--out", type=Path, required=True, help="the JSON to write")
     step.set_defaults(run=_heads)
 
@@ -51,10 +53,13 @@ def _heads(options: argparse.Namespace) -> None:
     from detector.training import heads, packs  # noqa: PLC0415 -- slow import
 
     network, pack = load_network(load_release(options.folder)), packs.read(options.validation)
-    rows = heads.compare(network, pack, heads.judge(network, pack), options.frames)
-    for row in rows:
-        print(json.dumps(row))
-    options.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    found = heads.measure(network, pack, options.frames)
+    options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    for row in found["heads"]:
+        print(f"{row['head']}, {row['frames']} frames: matched AUC {row['matched_auc']} {row['interval'] or ''}")
+    for row in found["differences"]:
+        words = f"{row['head']} less {row['against']}, {row['frames']} frames"
+        print(f"{words}: {row['difference']} {row['interval'] or ''}")
 
 
 def _peers(options: argparse.Namespace) -> None:

@@ -12,11 +12,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def interval(value: float | None, bounds: Sequence[float] | None) -> str:
-    """Such as "0.701 [0.648, 0.792]"."""
+def interval(value: float | None, bounds: Sequence[float] | None, signed: bool = False) -> str:
+    """Such as "0.701 [0.648, 0.792]", or with its signs, for a difference."""
     if value is None:
         return NOTHING
-    return f"{value:.3f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
+    sign = "+" if signed else ""
+    return f"{value:{sign}.3f}" + (f" [{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]" if bounds else "")
 
 
 def number(value: float | None) -> str:

@@ -112,10 +112,12 @@ class _Ours:
     def of(self, pack: Pack) -> tuple[Scores, Scores]:
         if id(pack) not in self._known:
             tracks, frames = [], []
+            recurrence = self._network.release.network.recurrence
             for index, clip in enumerate(pack.clips):
                 output = self._network.frames(self._crops(pack, clip))
+                temporal = self._network.track_logit(output.pooled)
                 frames.append(float(output.logits.mean()))
-                tracks.append(verdict.track_score(self._network.track_logit(output.pooled), list(output.logits)))
+                tracks.append(verdict.track_score(temporal, list(output.logits), recurrence))
                 self._tell("our model", index + 1, len(pack.clips))
             self._known[id(pack)] = np.array(tracks), np.array(frames)
         return self._known[id(pack)]
