@@ -1,13 +1,14 @@
 """Writes a model's card and metrics from what ``evaluate``, ``robustness``, ``peers`` and ``heads`` measured."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detector.errors import DetectorError, ErrorCode
-from detector.release import CARD, METRICS, Release, load_release
+from detector.release import CARD, METRICS, Calibration, Release, load_release
 from detector.training import card_tables as tables
 from detector.training.calibrate import HIGHEST, Targets
 from detector.training.export import write_checksums
@@ -15,6 +16,8 @@ from detector.training.markdown_table import percent
 
 Figures = dict[str, Any]
 TARGETS = Targets()
+IDENTITY = Calibration(1, 0, 1, 0)  # what an imported checkpoint has until it is calibrated
+PLACEHOLDER = re.compile(r"@@\w*(?:@@)?")  # of a description that is not finished
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,25 @@ def write_card(folder: Path, description: Path, validation: Path, test: Path, mo
     """Write card.md, metrics.json and the checksums of the model in ``folder``.
 
     ``description`` is the card's opening in Markdown, without a title; ``validation`` and ``test`` are evaluate's JSON
-    files. Raises DetectorError(MODEL_DAMAGED) when a file measured another model, before anything is written.
+    files. Before anything is written, raises DetectorError(MODEL_DAMAGED) when a file measured another model or (where
+    thresholds have a part) another model.toml, and ValueError when it was made by an earlier version, when validation
+    and test are not two splits, or when the description still holds a placeholder.
     """
     release, more = load_release(folder), more or More()
+    words = description.read_text(encoding="utf-8")
+    if (left := PLACEHOLDER.search(words)) is not None:
+        raise ValueError(f"{description} still holds the placeholder {left[0]}; write first what belongs there.")
     measured = {"validation": _read(validation), "test": _read(test)}
     swept = [_read(path) for path in more.robustness]
     compared = None if more.peers is None else _read(more.peers)
-    heads = None if more.heads is None else json.loads(more.heads.read_text(encoding="utf-8"))
-    named = [*measured.items(), *(("robustness", one) for one in swept)]
-    if compared is not None:
-        named.append(("peers", compared))
-    for name, figures in named:
-        if (figures["model"] or {}).get("sha256") != release.sha256:
-            raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another model; measure this one.")
-    text = card(release, description.read_text(encoding="utf-8"), measured, swept, compared, heads)
+    heads = None if more.heads is None else _read(more.heads)
+    for name, figures in (*measured.items(), *(("robustness", one) for one in swept)):
+        _check_model(name, figures, release, of_config=True)
+    for name, others in (("peers", compared), ("heads", heads)):
+        if others is not None:
+            _check_model(name, others, release, of_config=False)
+    _check_splits(measured["validation"], measured["test"])
+    text = card(release, words, measured, swept, compared, heads)
     metrics: Figures = {
         **{name: measured["test"][name] for name in ("error_rates", "quality_bands") if name in measured["test"]},
         **measured,
@@ -62,7 +70,7 @@ def card(
     measured: dict[str, Figures],
     swept: Sequence[Figures] = (),
     compared: Figures | None = None,
-    heads: list[Figures] | None = None,
+    heads: Figures | None = None,
 ) -> str:
     """The card in Markdown: the description, then every table."""
     parts = [f"# {release.name} {release.version}", description.strip(), _decisions(release)]
@@ -77,30 +85,88 @@ def card(
 
 
 def _read(path: Path) -> Figures:
-    figures: Figures = json.loads(path.read_text(encoding="utf-8"))
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(figures, dict) or "model" not in figures:
+        raise ValueError(f"{path} does not say which model it is of; measure again, with this version.")
     return figures
+
+
+def _check_model(name: str, figures: Figures, release: Release, of_config: bool) -> None:
+    """Whether ``figures`` are of this very release; with ``of_config`` of its calibration and thresholds too."""
+    model = figures["model"] or {}
+    if model.get("sha256") != release.sha256:
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another model; measure this one.")
+    if of_config and model.get("config_sha256") != release.config_sha256:
+        raise DetectorError(
+            ErrorCode.MODEL_DAMAGED,
+            f"The {name} figures were measured with another model.toml, so with other thresholds; measure again.",
+        )
+    if not of_config and (model.get("name"), model.get("version")) != (release.name, release.version):
+        raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another version; measure this one.")
+    known = {"validation": "matched_dropped", "test": "matched_dropped", "robustness": "compared"}
+    if name in known and known[name] not in figures:
+        command = "robustness" if name == "robustness" else "evaluate"
+        raise ValueError(
+            f"The {name} figures were made by an earlier version and mean something else; run `{command}` again with "
+            "the same --out, which takes up what it has analysed."
+        )
+
+
+def _check_splits(validation: Figures, test: Figures) -> None:
+    splits = [figures.get("split") for figures in (validation, test)]
+    same_file = validation.get("manifest_sha256") == test.get("manifest_sha256")
+    if splits[0] == splits[1] and (same_file or splits[0] is not None):
+        raise ValueError(f"Validation and test figures are both of the split {splits[0] or 'all'}; measure two splits.")
+    if None in splits and same_file:
+        raise ValueError("Validation or test figures are of all clips of one manifest; measure two splits of it.")
+    if splits[0] == "test" or splits[1] in ("train", "val", "validation"):
+        raise ValueError(
+            f"The validation figures are of the split {splits[0]}, the test figures of {splits[1]}; give each its own."
+        )
 
 
 def _decisions(release: Release) -> str:
     decision = release.decision
+    return (
+        "## Decisions\n\n"
+        f"FAKE is said from {'a calibrated probability' if _is_fitted(release) else 'an uncalibrated score'} of "
+        f"{decision.threshold_fake:.3f}, "
+        f"REAL up to {decision.threshold_real:.3f}; "
+        "between the two the answer is INCONCLUSIVE. With several people in the video the odds needed for FAKE are "
+        f"multiplied by their number{_power(decision.genuine_tail)}.\n\n"
+        + (_fitted(release) if _is_fitted(release) else UNFITTED)
+        + "\n\nSet by hand, and fitted on nothing: a person is judged from "
+        f"{decision.min_frames} usable frames on, of faces at least {decision.min_face_px} px wide with a sharpness "
+        f"(variance of the Laplacian at 128 px) of at least {decision.min_sharpness:g}"
+        + (f", {decision.window} frames at a time." if release.network.recurrence == "lstm" else ".")
+    )
+
+
+UNFITTED = (
+    "Nothing was fitted: the scores are those of the weights as they were imported, and the thresholds were set by "
+    "hand. `calibrate` fits both on validation clips. The test clips influenced nothing."
+)
+
+
+def _is_fitted(release: Release) -> bool:
+    """Whether ``calibrate`` or ``export`` fitted calibration and thresholds, which they do together."""
+    return release.calibration != IDENTITY
+
+
+def _fitted(release: Release) -> str:
+    decision = release.decision
     never = [
-        f"On the validation clips {verdict} could keep this nowhere: the model practically never says it."
+        f" On the validation clips {verdict} could keep this nowhere: the model practically never says it."
         for verdict, threshold in (("FAKE", decision.threshold_fake), ("REAL", 1 - decision.threshold_real))
         if threshold >= HIGHEST
     ]
     return (
-        "## Decisions\n\n"
-        f"FAKE is said from a calibrated probability of {decision.threshold_fake:.3f}, "
-        f"REAL up to {decision.threshold_real:.3f}; "
-        "between the two the answer is INCONCLUSIVE. With several people in the video the odds needed for FAKE are "
-        f"multiplied by their number{_power(decision.genuine_tail)}.\n\n"
-        f"A person is judged from {decision.min_frames} usable frames on: faces at least {decision.min_face_px} px "
-        f"wide with a sharpness (variance of the Laplacian at 128 px) of at least {decision.min_sharpness:g}. "
-        "Calibration and thresholds were fitted on the validation clips, both classes weighing the same; "
-        "the test clips influenced nothing. "
-        f"A verdict is given where, on those clips, at most {percent(TARGETS.wrong)} of such verdicts were wrong, "
-        f"at most {percent(TARGETS.real_called_fake)} of the genuine clips were called FAKE and at most "
-        f"{percent(TARGETS.fake_called_real)} of the fake ones REAL. " + " ".join(never)
+        "Calibration, both thresholds and that power were fitted on the validation clips, genuine and fake weighing "
+        "the same; the test clips influenced nothing. What rests on them (answers, wrong verdicts, calibration error) "
+        "is therefore in-sample in the rows of validation below, and flatters; the rows of test are not. "
+        f"A verdict is given where, on the validation clips, at most {percent(TARGETS.wrong)} of such verdicts were "
+        f"wrong, at most {percent(TARGETS.real_called_fake)} of the genuine clips were called FAKE and at most "
+        f"{percent(TARGETS.fake_called_real)} of the fake ones REAL." + "".join(never)
     )
 
 

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from detector.training.markdown_table import interval, number, percent, table
+from detector.training.markdown_table import NOTHING, interval, number, percent, table
 
 Figures = dict[str, Any]
 
@@ -227,12 +227,27 @@ def peers(compared: Figures) -> str:
     )
 
 
-def heads(compared: list[Figures]) -> str:
+def heads(compared: Figures) -> str:
     """The temporal head against the mean of frames, by number of frames."""
-    rows = [
-        [one["head"], one["frames"], interval(one["matched_auc"], one["interval"]), number(one["auc"])]
-        for one in compared
-    ]
-    return "## What the LSTM adds: validation\n\n" + table(
-        ["head", "frames", "matched AUC [95 %]", "overall AUC"], rows
+    gains = {(one["head"], one["frames"]): one for one in compared["differences"]}
+    rows = []
+    for one in compared["heads"]:
+        gain = gains.get((one["head"], one["frames"]))
+        rows.append(
+            [
+                one["head"],
+                one["frames"],
+                interval(one["matched_auc"], one["interval"]),
+                NOTHING if gain is None else interval(gain["difference"], gain["interval"], signed=True),
+                number(one["auc"]),
+            ]
+        )
+    crops = compared["crops"]
+    return (
+        "## What the LSTM adds: validation\n\n"
+        f"On the usable crops of {compared['judged']} of {compared['clips']} clips, of {compared['sources']} sources: "
+        "those with enough of them at every number of frames. Frames lie at even distances; a clip with fewer crops "
+        f"gives all it has (clips have {crops['least']} to {crops['most']}, half of them {crops['median']:g} or more). "
+        "The gain is over the mean of frames, paired: both on the same draws of the bootstrap over sources.\n\n"
+        + table(["head", "frames", "matched AUC [95 %]", "gain over the mean [95 %]", "overall AUC"], rows)
     )

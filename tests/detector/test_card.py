@@ -1,5 +1,6 @@
 """The card says what was measured of this very model, and nothing else."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ margin = 1.45
 [calibration]
 frame_scale = 1.0
 frame_offset = 0.0
-track_scale = 1.0
+track_scale = 1.5
 track_offset = 0.0
 [decision]
 threshold_fake = 0.7
@@ -58,25 +59,30 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
-def write_figures(path: Path, sha256: str) -> Path:
+def write_figures(path: Path, sha256: str, config: str = CONFIG, split: str | None = "val") -> Path:
     scores = [(0, 0.2), (0, 0.3), (0, 0.8), (1, 0.9), (1, 0.75), (1, 0.4)]
     figures: dict[str, Any] = evaluate_figures.measure([result(i, *score) for i, score in enumerate(scores)])
     baseline = {"matched_auc": 0.5123, "auc": 0.6234}
-    head = {"model": {"sha256": sha256}, "frames": 30, "metadata_baseline": baseline}
+    model = {"name": "m", "version": "1", "sha256": sha256, "config_sha256": digest(config)}
+    head = {"model": model, "frames": 30, "split": split, "manifest_sha256": "m", "metadata_baseline": baseline}
     path.write_text(json.dumps({**head, **figures}))
     return path
 
 
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def run(folder: Path, figures: Path, *more: str) -> int:
-    options = [
-        "--description",
-        str(folder.parent / "description.md"),
-        "--validation",
-        str(figures),
-        "--test",
-        str(figures),
-    ]
-    return main(["card", str(folder), *options, *more])
+    """With the same figures for validation and for test."""
+    test = folder.parent / "test-figures.json"
+    test.write_text(json.dumps({**json.loads(figures.read_text()), "split": "test"}))
+    return run_on(folder, figures, test, *more)
+
+
+def run_on(folder: Path, validation: Path, test: Path, *more: str) -> int:
+    options = ["--description", str(folder.parent / "description.md"), "--validation", str(validation)]
+    return main(["card", str(folder), *options, "--test", str(test), *more])
 
 
 def test_a_card_has_every_table_and_its_files_are_whole(folder: Path) -> None:
@@ -102,6 +108,100 @@ def test_figures_of_another_model_are_refused(folder: Path, capsys: pytest.Captu
     assert code == 2
     assert "another model" in capsys.readouterr().err
     assert not (folder / "card.md").exists()
+
+
+def test_figures_with_other_thresholds_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = CONFIG.replace("threshold_fake = 0.7", "threshold_fake = 0.6")
+
+    code = run(folder, write_figures(folder.parent / "figures.json", "abc", earlier))
+
+    assert code == 2
+    assert "The validation figures were measured with another model.toml" in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "words"),
+    [
+        ("val", "val", "both of the split val"),
+        (None, None, "both of the split all"),
+        ("val", None, "of all clips of one manifest"),
+        ("test", "val", "split test, the test figures of val; give each its own"),
+    ],
+)
+def test_validation_and_test_must_be_two_splits(
+    folder: Path, capsys: pytest.CaptureFixture[str], validation: str | None, test: str | None, words: str
+) -> None:
+    first = write_figures(folder.parent / "one.json", "abc", split=validation)
+    second = write_figures(folder.parent / "two.json", "abc", split=test)
+
+    assert run_on(folder, first, second) == 2
+    assert words in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
+
+
+def test_two_manifests_without_splits_will_do(folder: Path) -> None:
+    first, second = (write_figures(folder.parent / f"{name}.json", "abc", split=None) for name in ("one", "two"))
+    second.write_text(second.read_text().replace('"manifest_sha256": "m"', '"manifest_sha256": "n"'))
+
+    assert run_on(folder, first, second) == 0
+
+
+def test_figures_of_an_earlier_version_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_figures(folder.parent / "figures.json", "abc")
+    old = json.loads(path.read_text())
+    del old["matched_dropped"]
+    path.write_text(json.dumps(old))
+
+    assert run(folder, path) == 2
+    assert "run `evaluate` again with the same --out" in capsys.readouterr().err
+
+
+def test_a_description_with_a_placeholder_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.parent / "description.md").write_text("What it is.\n\n@@TRAINING@@\n")
+
+    code = run(folder, write_figures(folder.parent / "figures.json", "abc"))
+
+    assert code == 2
+    assert "still holds the placeholder @@TRAINING@@; write first" in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
+
+
+def test_the_card_says_what_was_fitted_and_what_was_set_by_hand(folder: Path) -> None:
+    run(folder, write_figures(folder.parent / "figures.json", "abc"))
+
+    card = load_release(folder).card()
+    assert "Calibration, both thresholds and that power were fitted on the validation clips" in card
+    assert "in-sample in the rows of validation" in card
+    by_hand = next(line for line in card.splitlines() if line.startswith("Set by hand, and fitted on nothing"))
+    assert "5 usable frames" in by_hand
+    assert "48 px wide" in by_hand
+
+
+def test_a_model_that_was_never_calibrated_is_not_said_to_be(folder: Path) -> None:
+    config = CONFIG.replace("track_scale = 1.5", "track_scale = 1.0")
+    (folder / "model.toml").write_text(config)
+
+    code = run(folder, write_figures(folder.parent / "figures.json", "abc", config))
+
+    card = load_release(folder).card()
+    assert code == 0
+    assert "FAKE is said from an uncalibrated score of 0.700" in card
+    assert "Nothing was fitted" in card
+    assert "were fitted on the validation clips" not in card
+    assert "could keep this nowhere" not in card
+
+
+def test_what_dropped_out_of_the_matched_sets_is_told(folder: Path) -> None:
+    path = write_figures(folder.parent / "figures.json", "abc")
+    figures = {**json.loads(path.read_text()), "matched_sets": 2, "matched_dropped": ["set2"]}
+    path.write_text(json.dumps(figures))
+
+    run(folder, path)
+
+    card = load_release(folder).card()
+    assert "On test, set2 dropped out: no clip of one label was judged there." in card
+    assert "| 1 of 2 |" in card
 
 
 def test_matched_auc_stands_first_and_metadata_beside_overall(folder: Path) -> None:
@@ -138,7 +238,8 @@ def _ranking(value: float) -> dict[str, Any]:
     return {"matched_auc": value, "matched_auc_interval": [0.1, 0.9], "auc": value / 2, "auc_interval": None}
 
 
-def _write_more(folder: Path, sha256: str) -> list[str]:
+def _write_more(folder: Path, sha256: str, /, **heads_model: str) -> list[str]:
+    model = {"name": "m", "version": "1", "sha256": sha256, "config_sha256": digest(CONFIG)}
     shares = dict.fromkeys(("REAL", "FAKE", "INCONCLUSIVE", "NO_FACE", "FAILED"), 0.25)
     noise = {"words": "noise, σ 6", "n": 7, "judged": 5, "verdicts": {"real": shares, "fake": shares}, **_ranking(0.8)}
     head = {
@@ -148,13 +249,32 @@ def _write_more(folder: Path, sha256: str) -> list[str]:
         "genuine": 3,
         "sources": 4,
         "frames": 12,
-        "model": {"sha256": sha256},
+        "model": model,
     }
     pack = {"clips": 7, "sources": 4, "peers": {"MesoNet, Meso4_DF": _ranking(0.6)}}
     contents = {
         "robustness": {**head, "degradations": [noise]},
-        "peers": {"model": {"sha256": sha256}, "packs": {"validation": pack}},
-        "heads": [{"head": "LSTM", "frames": 12, "matched_auc": 0.71, "interval": [0.6, 0.8], "auc": 0.5}],
+        "peers": {"model": model, "packs": {"validation": pack}},
+        "heads": {
+            "model": {**model, **heads_model},
+            "clips": 7,
+            "judged": 6,
+            "sources": 4,
+            "crops": {"least": 5, "median": 12.0, "most": 24},
+            "heads": [
+                {"head": "mean of frames", "frames": 12, "matched_auc": 0.7, "interval": [0.6, 0.8], "auc": 0.5},
+                {"head": "LSTM", "frames": 12, "matched_auc": 0.71, "interval": [0.6, 0.8], "auc": 0.5},
+            ],
+            "differences": [
+                {
+                    "head": "LSTM",
+                    "against": "mean of frames",
+                    "frames": 12,
+                    "difference": 0.01,
+                    "interval": [-0.02, 0.04],
+                }
+            ],
+        },
     }
     options = []
     for name, content in contents.items():
@@ -172,8 +292,30 @@ def test_robustness_peers_and_heads_are_told_where_they_were_measured(folder: Pa
     card = release.card()
     assert "| noise, σ 6 | 0.800 [0.100, 0.900] | 0.400 | 25 % | 25 % | 25 % / 25 % | 2 |" in card
     assert "| validation | MesoNet, Meso4_DF | 0.600 [0.100, 0.900] | 0.300 |" in card
-    assert "| LSTM | 12 | 0.710 [0.600, 0.800] | 0.500 |" in card
+    assert "| mean of frames | 12 | 0.700 [0.600, 0.800] | – | 0.500 |" in card
+    assert "| LSTM | 12 | 0.710 [0.600, 0.800] | +0.010 [-0.020, +0.040] | 0.500 |" in card
     assert release.metrics()["peers"]["packs"]["validation"]["clips"] == 7
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [({"sha256": "x"}, "another model"), ({"version": "2"}, "another version")]
+)
+def test_heads_of_another_model_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], other: dict[str, str], words: str
+) -> None:
+    figures = write_figures(folder.parent / "figures.json", sha256="abc")
+
+    assert run(folder, figures, *_write_more(folder, "abc", **other)) == 2
+    assert f"The heads figures are of {words}" in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
+
+
+def test_heads_that_do_not_say_their_model_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.parent / "heads.json").write_text('[{"head": "LSTM"}]')
+    figures = write_figures(folder.parent / "figures.json", sha256="abc")
+
+    assert run(folder, figures, "--heads", str(folder.parent / "heads.json")) == 2
+    assert "does not say which model it is of" in capsys.readouterr().err
 
 
 def test_a_sweep_of_another_model_is_refused_before_anything_is_written(

@@ -159,7 +159,9 @@ def test_measured_it_counts_as_evaluated_and_keeps_its_description(folder: Path,
     figures.setdefault("matched_dropped", [])
     model = {"sha256": release.sha256, "config_sha256": sha256_of(folder / CONFIG)}
     for split in ("val", "test"):
-        (tmp_path / f"{split}.json").write_text(json.dumps({**figures, "model": {**figures["model"], **model}}))
+        (tmp_path / f"{split}.json").write_text(
+            json.dumps({**figures, "split": split, "model": {**figures["model"], **model}})
+        )
 
     write_card(folder, folder / "description.md", tmp_path / "val.json", tmp_path / "test.json")
 
@@ -168,6 +170,8 @@ def test_measured_it_counts_as_evaluated_and_keeps_its_description(folder: Path,
     assert release.is_evaluated()
     assert "carries nothing from frame to frame" in release.card()
     assert "Not evaluated" not in release.card()
+    assert "FAKE is said from an uncalibrated score of 0.990" in release.card()
+    assert "fitted on the validation clips" not in release.card()
 
 
 class Dangerous:
