@@ -17,6 +17,13 @@ from detector.training.markdown_table import percent
 Figures = dict[str, Any]
 TARGETS = Targets()
 IDENTITY = Calibration(1, 0, 1, 0)  # what an imported checkpoint has until it is calibrated
+WRITTEN_BY = {  # what measured each part of a card, and a key that its figures have had since they mean what they do
+    "validation": ("evaluate", "matched_dropped"),
+    "test": ("evaluate", "matched_dropped"),
+    "robustness": ("robustness", "compared"),
+    "peers": ("peers", "packs"),
+    "heads": ("heads", "differences"),
+}
 PLACEHOLDER = re.compile(r"@@\w*(?:@@)?")  # of a description that is not finished
 
 
@@ -85,7 +92,10 @@ def card(
 
 
 def _read(path: Path) -> Figures:
-    figures = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON file; give what the command of that name wrote.") from error
     if not isinstance(figures, dict) or "model" not in figures:
         raise ValueError(f"{path} does not say which model it is of; measure again, with this version.")
     return figures
@@ -103,12 +113,11 @@ def _check_model(name: str, figures: Figures, release: Release, of_config: bool)
         )
     if not of_config and (model.get("name"), model.get("version")) != (release.name, release.version):
         raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another version; measure this one.")
-    known = {"validation": "matched_dropped", "test": "matched_dropped", "robustness": "compared"}
-    if name in known and known[name] not in figures:
-        command = "robustness" if name == "robustness" else "evaluate"
+    command, key = WRITTEN_BY[name]
+    if key not in figures:
         raise ValueError(
-            f"The {name} figures were made by an earlier version and mean something else; run `{command}` again with "
-            "the same --out, which takes up what it has analysed."
+            f"The {name} figures were made by another command or an earlier version, and mean something else; run "
+            f"`{command}` again."
         )
 
 

@@ -154,7 +154,19 @@ def test_figures_of_an_earlier_version_are_refused(folder: Path, capsys: pytest.
     path.write_text(json.dumps(old))
 
     assert run(folder, path) == 2
-    assert "run `evaluate` again with the same --out" in capsys.readouterr().err
+    assert "an earlier version, and mean something else; run `evaluate` again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["robustness", "peers", "heads"])
+def test_figures_of_another_command_are_refused(folder: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    figures = write_figures(folder.parent / "figures.json", "abc")
+
+    assert run(folder, figures, f"--{option}", str(figures)) == 2
+    assert f"run `{option}` again" in capsys.readouterr().err
+    (folder.parent / "text.json").write_text("no JSON")
+    assert run(folder, figures, f"--{option}", str(folder.parent / "text.json")) == 2
+    assert "text.json is no JSON file" in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
 
 
 def test_a_description_with_a_placeholder_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
