@@ -74,7 +74,7 @@ def draw_reliability(results: Sequence[Result], title: str, target: Path) -> Non
         )
     error, raw = (metrics.expected_calibration_error(labels, scores, balanced=value) for value in (True, False))
     words = f"expected calibration error {error:.3f}; {raw:.3f} with every clip weighing the same"
-    axes.text(0.98, 0.03, words, ha="right", fontsize=8, color=INK)
+    axes.set_title(f"{title}\n{words}", fontsize=10)
     _save(figure, target)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import DetectorError, ErrorCode
-from detector.release import CARD, METRICS, Calibration, Release, load_release
+from detector.release import CARD, CONFIG, METRICS, Calibration, Release, load_release, sha256_of
 from detector.training import card_tables as tables
 from detector.training.calibrate import HIGHEST, Targets
 from detector.training.export import write_checksums
@@ -106,7 +106,7 @@ def _check_model(name: str, figures: Figures, release: Release, of_config: bool)
     model = figures["model"] or {}
     if model.get("sha256") != release.sha256:
         raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another model; measure this one.")
-    if of_config and model.get("config_sha256") != release.config_sha256:
+    if of_config and model.get("config_sha256") != sha256_of(release.folder / CONFIG):
         raise DetectorError(
             ErrorCode.MODEL_DAMAGED,
             f"The {name} figures were measured with another model.toml, so with other thresholds; measure again.",
@@ -147,7 +147,7 @@ def _decisions(release: Release) -> str:
         + "\n\nSet by hand, and fitted on nothing: a person is judged from "
         f"{decision.min_frames} usable frames on, of faces at least {decision.min_face_px} px wide with a sharpness "
         f"(variance of the Laplacian at 128 px) of at least {decision.min_sharpness:g}"
-        + (f", {decision.window} frames at a time." if release.network.recurrence == "lstm" else ".")
+        + (f"; the LSTM takes {decision.window} frames at a time." if release.network.recurrence == "lstm" else ".")
     )
 
 
@@ -170,9 +170,10 @@ def _fitted(release: Release) -> str:
         if threshold >= HIGHEST
     ]
     return (
-        "Calibration, both thresholds and that power were fitted on the validation clips, genuine and fake weighing "
-        "the same; the test clips influenced nothing. What rests on them (answers, wrong verdicts, calibration error) "
-        "is therefore in-sample in the rows of validation below, and flatters; the rows of test are not. "
+        f"Calibration{'' if decision.genuine_tail == 1 else ', that power'} and both thresholds were fitted on the "
+        "validation clips, genuine and fake weighing the same; the test clips influenced nothing. What "
+        "rests on them (answers, wrong verdicts, calibration error) is therefore in-sample in the rows of validation "
+        "below, and flatters; the rows of test are not. "
         f"A verdict is given where, on the validation clips, at most {percent(TARGETS.wrong)} of such verdicts were "
         f"wrong, at most {percent(TARGETS.real_called_fake)} of the genuine clips were called FAKE and at most "
         f"{percent(TARGETS.fake_called_real)} of the fake ones REAL." + "".join(never)

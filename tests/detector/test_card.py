@@ -183,11 +183,14 @@ def test_the_card_says_what_was_fitted_and_what_was_set_by_hand(folder: Path) ->
     run(folder, write_figures(folder.parent / "figures.json", "abc"))
 
     card = load_release(folder).card()
-    assert "Calibration, both thresholds and that power were fitted on the validation clips" in card
+    assert "Calibration and both thresholds were fitted on the validation clips" in card
     assert "in-sample in the rows of validation" in card
     by_hand = next(line for line in card.splitlines() if line.startswith("Set by hand, and fitted on nothing"))
     assert "5 usable frames" in by_hand
     assert "48 px wide" in by_hand
+    (folder / "model.toml").write_text(with_tail := CONFIG + "genuine_tail = 0.5\n")
+    assert run(folder, write_figures(folder.parent / "figures.json", digest("weights"), with_tail)) == 0
+    assert "Calibration, that power and both thresholds were fitted" in load_release(folder).card()
 
 
 def test_a_model_that_was_never_calibrated_is_not_said_to_be(folder: Path) -> None:
