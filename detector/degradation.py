@@ -68,7 +68,8 @@ SWEEP = (
 def write_degraded(source: Path, degradation: Degradation, target: Path, limits: Limits | None = None) -> None:
     """Write an H.264 copy of ``source`` with every frame degraded, upright and silent, to ``target`` (.mp4).
 
-    The same arguments give the same pictures. Times are kept. A picture of odd size loses its last row or column, which
+    The same pictures are encoded every time; with sides that are no multiples of 16, x264 may still give other last
+    digits. Times are kept. A picture of odd size loses its last row or column, which
     4:2:0 cannot hold. Raises DetectorError as ``video.probe`` does, which holds ``source`` to ``limits``. About 20 ms a
     megapixel on one core.
     """
