@@ -38,8 +38,9 @@ class Weights:
             tuple(random.uniform(0.5, 1.5, width) for _ in range(4)) for width in NORMS[len(shapes)]
         ]  # gamma, beta, mean, variance
         self.dense = [
-            (random.normal(0, 0.3, shape), random.normal(0, 0.1, shape[1])) for shape in ((1024, 16), (16, 1))
-        ]
+            (random.normal(0, shape[0] ** -0.5, shape), random.normal(0, 0.1, shape[1]))
+            for shape in ((1024, 16), (16, 1))
+        ]  # scaled so that the answer lies between the extremes, where errors show
 
     def write(self, path: Path, first: int = 1) -> Path:
         """Layers are numbered from ``first``, since Keras counts on through a session."""
