@@ -111,7 +111,7 @@ def test_the_network_is_what_keras_would_compute(
     as_given, turned = network.probability_fake(np.stack([crop, crop[::-1]]))
 
     assert as_given == pytest.approx(1 - weights.probability_real(crop / 255), abs=1e-5)
-    assert abs(as_given - turned) > 1e-3
+    assert abs(as_given - turned) > 1e-4  # ten times what the comparison allows
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
