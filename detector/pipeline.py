@@ -171,9 +171,7 @@ class _Job:
         usable = np.array([sample.usable for sample in samples])
         temporal = self.network.track_logit(output.pooled[usable])
         release = self.network.release
-        probability = verdict.track_probability(
-            temporal, list(output.logits[usable]), release.calibration, release.network.recurrence
-        )
+        probability = verdict.track_probability(temporal, list(output.logits[usable]), release)
         given = verdict.answer(probability, release.decision, people)
         why = (verdict.open_reason(probability, release.decision),) if given is Verdict.INCONCLUSIVE else ()
         sure = verdict.confidence(given, probability, verdict.crowd_factor(release.decision, people))

@@ -71,6 +71,7 @@ class Decision:
     min_frames: int  # usable samples a person needs
     window: int  # frames the temporal head judges at a time
     genuine_tail: float = 1.0  # of the log odds of genuine clips; see verdict.crowd_factor
+    temporal_share: float = 0.5  # of the temporal head's logit in a person's score; the rest is the frames' mean logit
 
 
 @dataclass(frozen=True)

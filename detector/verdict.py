@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.logistic import sigmoid as sigmoid  # what fits the calibration takes it from here
-from detector.release import Calibration, Decision
+from detector.release import Calibration, Decision, Release
 from detector.report import FaceSample, Reason, Track, Verdict
+
+Logits = TypeVar("Logits", float, NDArray[np.float64])
 
 UNMEASURED_TAIL = 1.0  # of release.Decision too
 TAIL_SHARE, MIN_TAIL_CLIPS = 0.25, 20
@@ -18,22 +22,25 @@ def frame_probability(logit: float, calibration: Calibration) -> float:
     return sigmoid(calibration.frame_scale * logit + calibration.frame_offset)
 
 
-def track_probability(
-    temporal_logit: float, frame_logits: Sequence[float], calibration: Calibration, recurrence: str = "lstm"
-) -> float:
+def track_probability(temporal_logit: float, frame_logits: Sequence[float], release: Release) -> float:
     """Calibrated probability that one person is fake, from ``track_score``."""
-    joint = track_score(temporal_logit, frame_logits, recurrence)
+    joint, calibration = track_score(temporal_logit, frame_logits, release), release.calibration
     return sigmoid(calibration.track_scale * joint + calibration.track_offset)
 
 
-def track_score(temporal_logit: float, frame_logits: Sequence[float], recurrence: str = "lstm") -> float:
-    """The mean of the temporal head's logit and the frames' mean logit, uncalibrated.
+def track_score(temporal_logit: float, frame_logits: Sequence[float], release: Release) -> float:
+    """The temporal head's logit and the frames' mean logit, joined by the release's ``temporal_share``; uncalibrated.
 
-    Of an imported checkpoint (another ``recurrence`` than lstm) it is what the checkpoint itself goes by: the first.
+    Of an imported checkpoint (another recurrence than an LSTM) it is what the checkpoint itself goes by: the first.
     """
-    if recurrence != "lstm":
+    if release.network.recurrence != "lstm":
         return temporal_logit
-    return (temporal_logit + float(np.mean(frame_logits))) / 2
+    return joined(temporal_logit, float(np.mean(frame_logits)), release.decision.temporal_share)
+
+
+def joined(temporal_logit: Logits, frame_logit: Logits, share: float) -> Logits:
+    """``share`` of the temporal head's logit and the rest of the frames': numbers, or arrays of them."""
+    return share * temporal_logit + (1 - share) * frame_logit
 
 
 def is_usable(face_px: int, sharpness: float, decision: Decision) -> bool:

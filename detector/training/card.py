@@ -142,7 +142,7 @@ def _decisions(release: Release) -> str:
         f"{decision.threshold_fake:.3f}, "
         f"REAL up to {decision.threshold_real:.3f}; "
         "between the two the answer is INCONCLUSIVE. With several people in the video the odds needed for FAKE are "
-        f"multiplied by their number{_power(decision.genuine_tail)}.\n\n"
+        f"multiplied by their number{_power(decision.genuine_tail)}.{_share(release)}\n\n"
         + (_fitted(release) if _is_fitted(release) else UNFITTED)
         + "\n\nSet by hand, and fitted on nothing: a person is judged from "
         f"{decision.min_frames} usable frames on, of faces at least {decision.min_face_px} px wide with a sharpness "
@@ -170,7 +170,8 @@ def _fitted(release: Release) -> str:
         if threshold >= HIGHEST
     ]
     return (
-        f"Calibration{'' if decision.genuine_tail == 1 else ', that power'} and both thresholds were fitted on the "
+        f"Calibration{'' if decision.genuine_tail == 1 else ', that power'}"
+        f"{', that share' if release.network.recurrence == 'lstm' else ''} and both thresholds were fitted on the "
         "validation clips, genuine and fake weighing the same; the test clips influenced nothing. What "
         "rests on them (answers, wrong verdicts, calibration error) is therefore in-sample in the rows of validation "
         "below, and flatters; the rows of test are not. "
@@ -182,3 +183,13 @@ def _fitted(release: Release) -> str:
 
 def _power(genuine_tail: float) -> str:
     return "" if genuine_tail == 1 else f" to the power of {genuine_tail:.2f}"
+
+
+def _share(release: Release) -> str:
+    if release.network.recurrence != "lstm":
+        return ""
+    share = release.decision.temporal_share
+    return (
+        f" A person's score is {percent(share)} the LSTM's logit and {percent(1 - share)} the mean of the frames' "
+        "logits."
+    )

@@ -248,6 +248,7 @@ def heads(compared: Figures) -> str:
         f"On the usable crops of {compared['judged']} of {compared['clips']} clips, of {compared['sources']} sources: "
         "those with enough of them at every number of frames. Frames lie at even distances; a clip with fewer crops "
         f"gives all it has (clips have {crops['least']} to {crops['most']}, half of them {crops['median']:g} or more). "
+        f"Both: {percent(compared['temporal_share'])} the LSTM's logit, the rest the mean of the frames'. "
         "The gain is over the mean of frames, paired: both on the same draws of the bootstrap over sources.\n\n"
         + table(["head", "frames", "matched AUC [95 %]", "gain over the mean [95 %]", "overall AUC"], rows)
     )

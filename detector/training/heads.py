@@ -45,6 +45,7 @@ def measure(network: Network, pack: Pack, counts: Sequence[int] | None = None) -
     release, crops = network.release, [clip.count for clip in pack.clips]
     return {
         "model": {"name": release.name, "version": release.version, "sha256": release.sha256},
+        "temporal_share": release.decision.temporal_share,
         "clips": len(pack.clips),
         "crops": {"least": min(crops), "median": float(np.median(crops)), "most": max(crops)},
         **compare(network, pack.clips, judge(network, pack), counts),
@@ -139,11 +140,12 @@ def _difference(
 
 def _ways(network: Network) -> Mapping[str, Callable[[Judged], float]]:
     """The mean of frames first; without an LSTM there is nothing to set beside it."""
-    recurrence = network.release.network.recurrence
     ways: dict[str, Callable[[Judged], float]] = {MEAN: lambda one: float(np.mean(one.logits))}
-    if recurrence == "lstm":
+    if network.release.network.recurrence == "lstm":
         ways["LSTM"] = lambda one: network.track_logit(one.pooled)
-        ways["both"] = lambda one: verdict.track_score(network.track_logit(one.pooled), list(one.logits), recurrence)
+        ways["both"] = lambda one: verdict.track_score(
+            network.track_logit(one.pooled), list(one.logits), network.release
+        )
     return ways
 
 

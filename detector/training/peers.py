@@ -112,12 +112,11 @@ class _Ours:
     def of(self, pack: Pack) -> tuple[Scores, Scores]:
         if id(pack) not in self._known:
             tracks, frames = [], []
-            recurrence = self._network.release.network.recurrence
             for index, clip in enumerate(pack.clips):
                 output = self._network.frames(self._crops(pack, clip))
                 temporal = self._network.track_logit(output.pooled)
                 frames.append(float(output.logits.mean()))
-                tracks.append(verdict.track_score(temporal, list(output.logits), recurrence))
+                tracks.append(verdict.track_score(temporal, list(output.logits), self._network.release))
                 self._tell("our model", index + 1, len(pack.clips))
             self._known[id(pack)] = np.array(tracks), np.array(frames)
         return self._known[id(pack)]

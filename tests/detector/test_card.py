@@ -183,14 +183,15 @@ def test_the_card_says_what_was_fitted_and_what_was_set_by_hand(folder: Path) ->
     run(folder, write_figures(folder.parent / "figures.json", "abc"))
 
     card = load_release(folder).card()
-    assert "Calibration and both thresholds were fitted on the validation clips" in card
+    assert "Calibration, that share and both thresholds were fitted on the validation clips" in card
+    assert "A person's score is 50 % the LSTM's logit and 50 % the mean of the frames' logits." in card
     assert "in-sample in the rows of validation" in card
     by_hand = next(line for line in card.splitlines() if line.startswith("Set by hand, and fitted on nothing"))
     assert "5 usable frames" in by_hand
     assert "48 px wide" in by_hand
     (folder / "model.toml").write_text(with_tail := CONFIG + "genuine_tail = 0.5\n")
     assert run(folder, write_figures(folder.parent / "figures.json", digest("weights"), with_tail)) == 0
-    assert "Calibration, that power and both thresholds were fitted" in load_release(folder).card()
+    assert "Calibration, that power, that share and both thresholds were fitted" in load_release(folder).card()
 
 
 def test_a_model_that_was_never_calibrated_is_not_said_to_be(folder: Path) -> None:
@@ -273,6 +274,7 @@ def _write_more(folder: Path, sha256: str, /, **heads_model: str) -> list[str]:
         "heads": {
             "model": {**model, **heads_model},
             "clips": 7,
+            "temporal_share": 0.2,
             "judged": 6,
             "sources": 4,
             "crops": {"least": 5, "median": 12.0, "most": 24},

@@ -110,7 +110,7 @@ def test_it_is_served_as_it_was_made(
     served = load_network(load_release(import_checkpoint(tmp_path / "x.pt", "student", "1", layout, tmp_path)))
 
     output = served.frames(crops)
-    joint = verdict.track_score(served.track_logit(output.pooled), list(output.logits), layout.recurrence)
+    joint = verdict.track_score(served.track_logit(output.pooled), list(output.logits), served.release)
 
     own = expected(made, crops, layout.colours, layout.fake_class)
     assert abs(own) > 0.05

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from detector import verdict
 from detector.logistic import sigmoid
-from detector.release import Calibration, Decision
+from detector.release import Calibration, CropShape, Decision, NetworkShape, Release
 from detector.report import FaceSample, Reason, Track, Verdict
 
 DECISION = Decision(threshold_fake=0.8, threshold_real=0.2, min_face_px=40, min_sharpness=5.0, min_frames=3, window=8)
@@ -122,11 +123,24 @@ def test_calibration_is_platts_sigmoid(logit: float) -> None:
     assert verdict.frame_probability(logit, calibration) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_tracks_score_is_the_mean_of_both_heads() -> None:
+def released(**values: float) -> Release:
+    """A release whose decision has ``values``."""
+    shape = NetworkShape("resnext50_32x4d", 2048, 256, 256, 0.4)
     calibration = Calibration(1, 0, track_scale=2.0, track_offset=0.25)
+    return Release("m", "1", Path("m-1"), "", shape, CropShape(160, 1.45), calibration, replace(DECISION, **values))
 
-    assert verdict.track_score(3.0, [1.0, -2.0, 4.0]) == pytest.approx(2.0)
-    assert verdict.track_probability(3.0, [1.0, -2.0, 4.0], calibration) == pytest.approx(verdict.sigmoid(4.25))
+
+@pytest.mark.parametrize(("share", "score"), [(0.0, 1.0), (0.25, 1.5), (1.0, 3.0)])
+def test_a_tracks_score_joins_both_heads_by_the_models_share(share: float, score: float) -> None:
+    release = released(temporal_share=share)
+
+    assert verdict.track_score(3.0, [1.0, -2.0, 4.0], release) == pytest.approx(score)
+    expected = verdict.sigmoid(2 * score + 0.25)
+    assert verdict.track_probability(3.0, [1.0, -2.0, 4.0], release) == pytest.approx(expected)
+
+
+def test_a_model_that_states_no_share_is_judged_by_the_mean_of_both_heads() -> None:
+    assert verdict.track_score(3.0, [1.0, -2.0, 4.0], released()) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
