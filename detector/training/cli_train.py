@@ -11,6 +11,8 @@ from detector.release import Decision, load_release
 
 DECISION = Decision(threshold_fake=0.9, threshold_real=0.1, min_face_px=48, min_sharpness=6.0, min_frames=5, window=12)
 
+TEMPORAL = "temporal.pt"  # in a run's folder: the temporal head
+
 
 def add_steps(steps: Any) -> None:
     """Add them to the parsers of ``python -m detector.training``."""
@@ -41,6 +43,7 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--initial", type=Path, help="as given to train")
     step.add_argument("--versions", type=int, default=2, help="degraded versions of every clip (default: 2)")
     step.add_argument("--crops", type=int, help="of each clip, at even distances (default: all)")
+    step.add_argument("--width", type=int, help="of the LSTM and of what it reads (default: the recipe's)")
     step.add_argument("--seed", type=int, default=0)
     step.add_argument("run_folder", type=Path, help="what train wrote; gets temporal.pt")
     step.set_defaults(run=_temporal)
@@ -121,20 +124,20 @@ def _temporal(options: argparse.Namespace) -> None:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), device)
-    plan = temporal.Plan(versions=options.versions, crops=options.crops, seed=options.seed)
+    plan = temporal.Plan(versions=options.versions, crops=options.crops, width=options.width, seed=options.seed)
     temporal.train_temporal(model, packs.read(options.videos), crop, plan, device)
-    torch.save(model.temporal_head.state_dict(), options.run_folder / "temporal.pt")
+    temporal.save_head(model, options.run_folder / TEMPORAL)
 
 
 def _export(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 -- slow import
 
-    from detector.training import packs  # noqa: PLC0415 -- slow import
+    from detector.training import packs, temporal  # noqa: PLC0415 -- slow import
     from detector.training.export import export  # noqa: PLC0415 -- slow import
     from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
 
     model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), torch.device("cpu"))
-    model.temporal_head.load_state_dict(torch.load(options.run_folder / "temporal.pt", weights_only=True))
+    temporal.load_head(model, options.run_folder / TEMPORAL)
     validation = packs.read(options.validation)
     decision = replace(DECISION, window=options.window)
     folder, difference = export(model, crop, validation, options.name, options.version, options.out, decision)

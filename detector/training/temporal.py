@@ -5,78 +5,62 @@ it where it is genuine (``clip_fakes``), and kept in memory. Only sources that a
 genuine and as fake are learnt from, so that a source never tells the class.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from detector.model import Detector
+from detector.model import Detector, TemporalHead
 from detector.release import CropShape
+from detector.training import temporal_fit
 from detector.training.clip_fakes import Frames, clip_fake
 from detector.training.degrade import Chain
 from detector.training.packs import Clip, Pack
 from detector.training.pairs import normalised
+from detector.training.temporal_fit import Fitting, Sequence
 
 DONORS = 8  # clips among which a swapped face is looked for
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One training of the temporal head."""
+    """What the temporal head is shown, and how it learns."""
 
     versions: int = 2  # degraded versions of every clip beside the plain one
     crops: int | None = None  # of each clip, at even distances; all when not given
-    steps: int = 600
-    batch: int = 48
-    rate: float = 1e-3
-    weight_decay: float = 0.05
-    shortest: int = 5  # frames of the sequences drawn
+    width: int | None = None  # of the head, projection and state alike; the recipe's when not given
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """The pooled features of one version of a clip, in order of time."""
-
-    features: Tensor  # (T, C)
-    label: int
-    source: str
+    fitting: Fitting = field(default_factory=Fitting)
 
 
 def train_temporal(
     model: Detector, videos: Pack, shape: CropShape, plan: Plan, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Train ``model.temporal_head`` in place and return the log."""
-    torch.manual_seed(plan.seed)
-    random = np.random.default_rng(plan.seed)
-    pairs = _pairs(sequences(model, videos, shape, plan, random, device))
-    head = model.temporal_head.to(device).train()
-    optimiser = torch.optim.AdamW(head.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, plan.steps)
-    log, losses = [], []
-    for step in range(1, plan.steps + 1):
-        chosen = [one for _ in range(plan.batch // 2) for one in _draw(pairs, random)]
-        pooled, mask = _padded([_part(one.features, plan.shortest, random) for one in chosen])
-        labels = torch.tensor([one.label for one in chosen], device=device)
-        noise = 1 + 0.1 * torch.randn_like(pooled)
-        loss = functional.cross_entropy(
-            head(pooled.to(device) * noise.to(device), mask.to(device)), labels, label_smoothing=0.1
-        )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
-        if step % 100 == 0:
-            log.append({"temporal_step": step, "loss": round(float(np.mean(losses[-100:])), 4)})
-            print(log[-1], flush=True)
-    head.eval()
+    """Give ``model`` a temporal head that has learnt from ``videos``, in place, and return the log."""
+    found = sequences(model, videos, shape, plan, np.random.default_rng(plan.seed), device)
+    if plan.width is not None:
+        model.config = replace(model.config, projected=plan.width, hidden=plan.width)
+    model.temporal_head, log = temporal_fit.fit(model.config, found, plan.fitting, device)
     return log
+
+
+def save_head(model: Detector, path: Path) -> None:
+    """Write the temporal head of ``model`` and its shape to ``path`` (torch format)."""
+    shape = {"projected": model.config.projected, "hidden": model.config.hidden}
+    torch.save({**shape, "head": model.temporal_head.state_dict()}, path)
+
+
+def load_head(model: Detector, path: Path) -> None:
+    """Give ``model`` the temporal head that ``save_head`` wrote. Raises OSError where there is none."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.config = replace(model.config, projected=state["projected"], hidden=state["hidden"])
+    model.temporal_head = TemporalHead(model.config)
+    model.temporal_head.load_state_dict(state["head"])
+    model.eval()
 
 
 @torch.no_grad()
@@ -134,32 +118,3 @@ def _sequence(model: Detector, crops: NDArray[np.uint8], label: int, clip: Clip,
     with torch.autocast(device.type, torch.bfloat16):
         features = model.features(normalised(x).contiguous(memory_format=torch.channels_last))
     return Sequence(features.float().mean(dim=(2, 3)).cpu(), label, clip.source)
-
-
-def _pairs(found: list[Sequence]) -> list[tuple[list[Sequence], list[Sequence]]]:
-    """The genuine and the fake sequences of every source."""
-    by_source: dict[str, tuple[list[Sequence], list[Sequence]]] = {}
-    for one in found:
-        by_source.setdefault(one.source, ([], []))[one.label].append(one)
-    return [pair for pair in by_source.values() if all(pair)]
-
-
-def _draw(pairs: list[tuple[list[Sequence], list[Sequence]]], random: Generator) -> list[Sequence]:
-    """A genuine and a fake sequence of one source, sources being equally likely."""
-    return [of_label[int(random.integers(len(of_label)))] for of_label in pairs[int(random.integers(len(pairs)))]]
-
-
-def _part(features: Tensor, shortest: int, random: Generator) -> Tensor:
-    """A stretch of random length, at times of every second frame."""
-    stride = 2 if len(features) >= 2 * shortest and random.random() < 0.3 else 1
-    features = features[int(random.integers(stride)) :: stride]
-    length = int(random.integers(min(shortest, len(features)), len(features) + 1))
-    start = int(random.integers(len(features) - length + 1))
-    return features[start : start + length]
-
-
-def _padded(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
-    longest = max(map(len, parts))
-    pooled = torch.stack([functional.pad(part, (0, 0, 0, longest - len(part))) for part in parts])
-    mask = torch.tensor([[index < len(part) for index in range(longest)] for part in parts])
-    return pooled, mask

@@ -22,6 +22,7 @@ from detector.training.packs import Clip, CropRow, Pack
 from detector.training.pairs import PairBatches, loader
 from detector.training.recipe import RECIPES, Learning, Mixture, Recipe, read_recipe
 from detector.training.teacher import Teacher, load_detector
+from detector.training.temporal_fit import Fitting, Sequence
 from tests import videos
 
 SHAPE = CropShape(size=64, margin=1.45)
@@ -407,23 +408,26 @@ def test_an_export_that_differs_from_what_was_trained_is_refused(pack: Pack, tmp
         export.parity(model, tmp_path / "m-1", pack, count=3)
 
 
-def test_the_temporal_head_learns_which_is_which(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
+def test_the_temporal_head_is_fitted_and_kept_with_its_shape(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = [
-        temporal.Sequence(torch.from_numpy(random.normal(2 * label - 1, 1, (6, 2048))).float(), label, "ann")
+        Sequence(torch.randn(6, 2048) + 2 * label - 1, label, source)
+        for source in ("ann", "bo", "cid", "dan")
         for label in (0, 1)
-        for _ in range(4)
     ]
     monkeypatch.setattr(temporal, "sequences", lambda *_: made)
-    torch.manual_seed(0)
-    model = Detector()
+    model, other = Detector(), Detector()
+    plan = temporal.Plan(width=8, fitting=Fitting(steps=(3,), batch=4))
 
-    temporal.train_temporal(model, pack, SHAPE, temporal.Plan(steps=20, batch=4), torch.device("cpu"))
+    temporal.train_temporal(model, pack, SHAPE, plan, torch.device("cpu"))
+    temporal.save_head(model, tmp_path / "temporal.pt")
+    temporal.load_head(other, tmp_path / "temporal.pt")
 
-    with torch.no_grad():
-        logits = [model.temporal_head(one.features[None], torch.ones(1, 6, dtype=torch.bool))[0] for one in made]
-    assert [bool(logit[1] > logit[0]) for logit in logits] == [one.label == 1 for one in made]
-    assert not model.temporal_head.training
+    pooled, mask = torch.randn(2, 5, 2048), torch.ones(2, 5, dtype=torch.bool)
+    assert (other.config.projected, other.config.hidden) == (8, 8)
+    assert not other.temporal_head.training
+    assert torch.equal(other.temporal_head(pooled, mask), model.temporal_head(pooled, mask))
 
 
 def test_the_temporal_head_learns_from_sources_that_are_there_as_both(pack: Pack) -> None:

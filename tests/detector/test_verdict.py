@@ -123,16 +123,15 @@ def test_calibration_is_platts_sigmoid(logit: float) -> None:
     assert verdict.frame_probability(logit, calibration) == pytest.approx(expected, abs=1e-12)
 
 
-def released(**values: float) -> Release:
-    """A release whose decision has ``values``."""
+def released(decision: Decision = DECISION) -> Release:
     shape = NetworkShape("resnext50_32x4d", 2048, 256, 256, 0.4)
     calibration = Calibration(1, 0, track_scale=2.0, track_offset=0.25)
-    return Release("m", "1", Path("m-1"), "", shape, CropShape(160, 1.45), calibration, replace(DECISION, **values))
+    return Release("m", "1", Path("m-1"), "", shape, CropShape(160, 1.45), calibration, decision)
 
 
 @pytest.mark.parametrize(("share", "score"), [(0.0, 1.0), (0.25, 1.5), (1.0, 3.0)])
 def test_a_tracks_score_joins_both_heads_by_the_models_share(share: float, score: float) -> None:
-    release = released(temporal_share=share)
+    release = released(replace(DECISION, temporal_share=share))
 
     assert verdict.track_score(3.0, [1.0, -2.0, 4.0], release) == pytest.approx(score)
     expected = verdict.sigmoid(2 * score + 0.25)
