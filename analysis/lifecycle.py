@@ -11,9 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import User
+from analysis import turns
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
 
@@ -59,6 +62,21 @@ def claim(pk: UUID | str, attempt: int, worker: str) -> bool:
         stage="",
         lease_expires_at=_lease_end(now),
     )
+
+
+def claim_next(worker: str) -> Analysis | None:
+    """Claims the row whose turn it is (see turns.py) for one worker; None when nothing can start.
+
+    The person's row is locked meanwhile, so that two workers together do not start more than the person may run.
+    """
+    while (owner_pk := turns.next_owner()) is not None:
+        with transaction.atomic():
+            User.objects.select_for_update().filter(pk=owner_pk).first()
+            row = turns.next_of(owner_pk)
+            if row is not None and claim(row.pk, row.attempt, worker):
+                User.objects.filter(pk=owner_pk).update(last_turn_at=timezone.now())
+                return row
+    return None
 
 
 def assign_model(pk: UUID | str, attempt: int, model_version: ModelVersion) -> bool:

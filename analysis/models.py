@@ -186,6 +186,23 @@ class Analysis(models.Model):
         return self.state in {State.DONE, State.FAILED, State.CANCELLED}
 
 
+class ExaminedLength(models.Model):
+    """How much video a person had examined and when, for the quota of a day; it stays when the video is deleted.
+
+    Rows older than the quota looks back are removed by quotas.py when the person asks for more.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seconds = models.FloatField()
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "asked_at"], name="examined_length_of_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.0f} s at {self.asked_at:%Y-%m-%d %H:%M}"
+
+
 def derived_path(row: Any, filename: str) -> str:
     """Where crops, heatmaps and annotated frames of an analysis are kept."""
     analysis_id = row.analysis_id if isinstance(row, AnnotatedFrame) else row.track.analysis_id

@@ -14,27 +14,18 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, model_versions, queries, tasks, uploads
-from analysis.messages import Code, sentence_for
+from analysis import files, inspection, lifecycle, model_versions, quotas, tasks, uploads
+from analysis.messages import Code
+from analysis.messages import Refused as Refused  # part of this module: callers catch services.Refused
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
 from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
 
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
-
-
-class Refused(Exception):
-    """Something a person asked for is not done; ``message`` is a whole translated sentence, ``code`` is stable."""
-
-    def __init__(self, code: str, **context: object) -> None:
-        self.code = str(code)
-        self.message = sentence_for(self.code, context)
-        super().__init__(self.message)
 
 
 def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
@@ -44,14 +35,14 @@ def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """
     _check_frames(frames)
     _check_size(upload.size or 0)
-    _check_queue(owner)
+    quotas.check_queue(owner)
     with files.work_folder("upload") as folder:
         received = uploads.receive(upload, folder, settings.UNMASK.max_upload_bytes)
         _check_size(received.size_bytes)
         analysis = _submit_known(owner, received, frames)
         if analysis is not None:
             return analysis
-        _check_storage(owner, received.size_bytes)
+        quotas.check_storage(owner, received.size_bytes)
         poster = folder / "poster.jpg"
         try:
             found = inspection.inspect(received.path, poster)
@@ -87,8 +78,9 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
         if video is None:
             raise Refused(Code.FILE_MISSING)
-        _lock(video.owner)
-        _check_queue(video.owner)
+        quotas.lock(video.owner)
+        quotas.check_queue(video.owner)
+        quotas.check_minutes(video.owner, video.duration_s)
         return _queue(video, frames, model)
 
 
@@ -105,10 +97,13 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
     with transaction.atomic():
         owner = analysis.video.owner
         if within_quota:
-            _lock(owner)
-            _check_queue(owner)
+            quotas.lock(owner)
+            quotas.check_queue(owner)
+            quotas.check_minutes(owner, analysis.video.duration_s)
         if not lifecycle.requeue(analysis.pk):
             return False
+        if within_quota:
+            quotas.note_minutes(owner, analysis.video.duration_s)
         row = Analysis.objects.get(pk=analysis.pk)
         transaction.on_commit(lambda: tasks.enqueue(row))
     return True
@@ -161,25 +156,10 @@ def _check_size(size_bytes: int) -> None:
         raise Refused(ErrorCode.TOO_LARGE)
 
 
-def _check_queue(owner: User) -> None:
-    if queries.unfinished_of(owner).count() >= owner.max_queued:
-        raise Refused(Code.QUEUE_FULL, max_queued=owner.max_queued)
-
-
-def _check_storage(owner: User, more_bytes: int) -> None:
-    if queries.stored_bytes(owner) + more_bytes > owner.max_storage_bytes:
-        raise Refused(Code.STORAGE_FULL, max_storage=filesizeformat(owner.max_storage_bytes))
-
-
-def _lock(owner: User) -> None:
-    """Lets one transaction of a person's at a time count and then add, so that quotas hold."""
-    User.objects.select_for_update().filter(pk=owner.pk).first()
-
-
 def _submit_known(owner: User, received: uploads.Received, frames: int) -> Analysis | None:
     """Queues an analysis of the video that this owner already has with the same content, if it is there."""
     with transaction.atomic():
-        _lock(owner)
+        quotas.lock(owner)
         video = Video.objects.select_for_update().filter(owner=owner, sha256=received.sha256).first()
         if video is None:
             return None
@@ -187,7 +167,8 @@ def _submit_known(owner: User, received: uploads.Received, frames: int) -> Analy
             logger.warning("The file of video %s was missing and is stored anew from the same upload.", video.pk)
             video.file.name = uploads.keep(received.path, str(video.file.name))
             video.save(update_fields=["file"])
-        _check_queue(owner)
+        quotas.check_queue(owner)
+        quotas.check_minutes(owner, video.duration_s)
         return _queue(video, frames)
 
 
@@ -212,9 +193,10 @@ def _submit_new(
         if poster.exists():
             video.poster.name = uploads.keep(poster, f"{files.video_folder(video.pk)}/poster.jpg")
         with transaction.atomic():
-            _lock(owner)
-            _check_queue(owner)
-            _check_storage(owner, received.size_bytes)
+            quotas.lock(owner)
+            quotas.check_queue(owner)
+            quotas.check_storage(owner, received.size_bytes)
+            quotas.check_minutes(owner, found.duration_s)
             video.save(force_insert=True)
             return _queue(video, frames)
     except BaseException:
@@ -227,6 +209,7 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
     analysis = Analysis.objects.create(
         video=video, frames_requested=frames, model_requested=model, queued_at=timezone.now()
     )
+    quotas.note_minutes(video.owner, video.duration_s)
     transaction.on_commit(lambda: tasks.enqueue(analysis))
     return analysis
 

@@ -80,7 +80,10 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ("email", "display_name", "password")}),
         (gettext_lazy("What they may do"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
-        (gettext_lazy("Quotas"), {"fields": ("max_queued", "max_storage_bytes", "stored", "analyses")}),
+        (
+            gettext_lazy("Quotas"),
+            {"fields": (("max_queued", "max_running"), "max_minutes_a_day", "max_storage_bytes", "stored", "analyses")},
+        ),
         (gettext_lazy("History"), {"fields": ("last_login", "date_joined", "second_factor")}),
     )
     add_fieldsets = (

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import DeleteAccountForm, ProfileForm
 from accounts.models import User
-from analysis import queries, services
+from analysis import quotas, services
 from analysis.models import Analysis, Video
 
 
@@ -31,8 +31,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         "account/profile.html",
         {
             "form": form,
-            "stored_bytes": queries.stored_bytes(person),
-            "unfinished": queries.unfinished_of(person).count(),
+            "use": quotas.use_of(person),
             "analyses": Analysis.objects.filter(video__owner=person).count(),
         },
     )
