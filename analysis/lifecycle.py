@@ -169,6 +169,13 @@ def expire(pk: UUID | str, attempt: int) -> bool:
     return _move(expired.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
 
 
+def take_back_all() -> int:
+    """Running -> queued for everything, when no worker can be there any more; nothing is blamed for that. How many."""
+    running = Analysis.objects.filter(state=State.RUNNING)
+    running.update(lease_expires_at=timezone.now() - timedelta(seconds=1), lost_leases=0)
+    return sum(expire(row.pk, row.attempt) for row in list(running))
+
+
 def expired() -> QuerySet[Analysis]:
     """The running analyses whose worker has been silent for longer than its lease."""
     return Analysis.objects.filter(Q(state=State.RUNNING) & Q(lease_expires_at__lt=timezone.now()))
