@@ -72,6 +72,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     max_storage_bytes = models.PositiveBigIntegerField(
         _("storage in bytes"), default=DEFAULT_MAX_STORAGE_BYTES, help_text=_("How much all uploaded videos may take.")
     )
+    retention_days = models.PositiveSmallIntegerField(
+        _("delete videos after (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "Each video is deleted with everything found in it so many days after it was last examined, unless the "
+            "installation deletes it sooner. Empty for the installation's rule."
+        ),
+    )
     last_turn_at = models.DateTimeField(
         _("last turn"),
         null=True,

@@ -6,11 +6,13 @@ a code into words.
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as noop
 from django.utils.translation import ngettext
@@ -43,7 +45,6 @@ class Refused(Exception):
 
     def __init__(self, code: str, **context: object) -> None:
         self.code = str(code)
-        self.context = context
         self.message = sentence_for(self.code, context)
         super().__init__(self.message)
 
@@ -104,7 +105,7 @@ _SENTENCES: dict[str, str] = {
     ),
     Code.STORAGE_FULL: noop(
         "Your videos take %(taken)s of the %(max_storage)s that you may keep, and this one takes %(more)s. There is "
-        "room for it as soon as you have deleted analyses whose videos take %(missing)s."
+        "room for it as soon as you have deleted analyses whose videos take %(missing)s.%(otherwise)s"
     ),
     Code.LARGER_THAN_STORAGE: noop(
         "This video takes %(more)s, and all your videos together may take %(max_storage)s. Please cut out the part in "
@@ -176,6 +177,15 @@ def room_in_queue(seconds: float | None) -> str:
     }
 
 
+def room_by_itself(at: datetime | None) -> str:
+    """A sentence, after another, that says when enough will be deleted without anybody's doing; empty for never."""
+    if at is None:
+        return ""
+    return " " + _("Otherwise there is room from %(when)s on, when enough of them are old enough to be deleted.") % {
+        "when": formats.date_format(timezone.localtime(at), "j M Y")
+    }
+
+
 def duration_words(seconds: float) -> str:
     """A length of time in whole minutes, rounded up."""
     minutes = max(1, math.ceil(seconds / 60))
@@ -199,7 +209,7 @@ def _limits() -> dict[str, Any]:
         "max_size": filesizeformat(limits.max_upload_bytes),
         "max_duration": ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes},
         "max_megapixels": f"{limits.max_pixels / 1e6:.0f}",
-        **dict.fromkeys(("max_storage", "taken", "missing", "more", "max_minutes", "used", "when"), ""),
+        **dict.fromkeys(("max_storage", "taken", "missing", "more", "max_minutes", "used", "when", "otherwise"), ""),
         "min_frames": MIN_FRAMES,
         "max_frames": MAX_FRAMES,
     }

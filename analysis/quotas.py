@@ -14,8 +14,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import formats, timezone
 
 from accounts.models import User
-from analysis import queries, statistics, turns
-from analysis.messages import Code, Refused, duration_words, room_in_queue
+from analysis import queries, retention, statistics, turns
+from analysis.messages import Code, Refused, duration_words, room_by_itself, room_in_queue
 from analysis.models import Analysis, ExaminedLength, State
 
 DAY = timedelta(hours=24)
@@ -66,7 +66,11 @@ def check_storage(owner: User, more_bytes: int) -> None:
     missing = taken + more_bytes - allowed
     if missing > 0:
         raise Refused(
-            Code.STORAGE_FULL, **context, taken=filesizeformat(taken), missing=filesizeformat(missing), size=missing
+            Code.STORAGE_FULL,
+            **context,
+            taken=filesizeformat(taken),
+            missing=filesizeformat(missing),
+            otherwise=room_by_itself(retention.freed_at(owner, missing)),
         )
 
 

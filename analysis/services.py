@@ -7,6 +7,7 @@ accepted when the queue is down. Rows that have files are deleted here and nowhe
 import logging
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, model_versions, quotas, tasks, uploads
+from analysis import files, inspection, lifecycle, model_versions, quotas, retention, tasks, uploads
 from analysis.messages import Code
 from analysis.messages import Refused as Refused  # part of this module: callers catch services.Refused
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
@@ -25,6 +26,7 @@ from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
 
+_PRUNED_AT_ONCE = 50
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
 
 
@@ -135,6 +137,35 @@ def delete_videos(videos: Iterable[Video]) -> int:
         rows.delete()
         _remove_after_commit(video_pks=video_pks, analysis_pks=analysis_pks)
     return len(video_pks)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What retention deletes, or would delete."""
+
+    videos: int
+    analyses: int
+    size_bytes: int  # of the videos as they were uploaded
+
+
+def prune(*, dry_run: bool = False) -> Pruned:
+    """Deletes the videos whose time has come (retention.py), a few at a time; with ``dry_run`` only counts them."""
+    videos = analyses = size_bytes = 0
+    due = list(retention.due().values_list("pk", flat=True))
+    for start in range(0, len(due), _PRUNED_AT_ONCE):
+        with transaction.atomic():
+            some = Video.objects.filter(pk__in=due[start : start + _PRUNED_AT_ONCE])
+            if not dry_run:  # whoever has one examined again has locked it, and it is not due any more
+                list(some.select_for_update().values_list("pk", flat=True))
+            still_due = list(retention.due().filter(pk__in=some))
+            videos += len(still_due)
+            analyses += Analysis.objects.filter(video__in=still_due).count()
+            size_bytes += sum(video.size_bytes for video in still_due)
+            if not dry_run:
+                delete_videos(still_due)
+    if videos and not dry_run:
+        logger.info("Retention deleted %d videos with %d analyses.", videos, analyses)
+    return Pruned(videos, analyses, size_bytes)
 
 
 def delete_person(owner: User) -> None:

@@ -84,6 +84,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
             gettext_lazy("Quotas"),
             {"fields": (("max_queued", "max_running"), "max_minutes_a_day", "max_storage_bytes", "stored", "analyses")},
         ),
+        (gettext_lazy("Retention"), {"fields": ("retention_days",)}),
         (gettext_lazy("History"), {"fields": ("last_login", "date_joined", "second_factor")}),
     )
     add_fieldsets = (

@@ -4,6 +4,7 @@ It stands above accounts and analysis because it shows and deletes what both hol
 """
 
 from allauth.account.decorators import reauthentication_required
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +33,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "use": quotas.use_of(person),
+            "installation_days": settings.RETENTION_DAYS,
             "analyses": Analysis.objects.filter(video__owner=person).count(),
         },
     )

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import environ  # type: ignore[import-untyped]
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as message_levels
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from deepfakesite import secret_key
@@ -140,6 +141,9 @@ UNMASK = Limits(
     job_timeout_s=env.float("JOB_TIMEOUT_S", default=_defaults.job_timeout_s),
     max_lost_leases=env.int("MAX_LOST_LEASES", default=_defaults.max_lost_leases),
 )
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
+if RETENTION_DAYS < 0:
+    raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)

@@ -17,11 +17,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 
-from analysis import tasks
+from analysis import services, tasks
 from deepfakesite import instance, static_files, valkey
 from deepfakesite.supervision import Child, Supervisor
 
 RECONCILE_EVERY_S = 15.0
+PRUNE_EVERY_S = 3600.0  # pages name the day on which a video is deleted, so that it may not be the next
 QUEUE_PATIENCE_S = 20.0
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ class Command(BaseCommand):
         queue_server = next((child for child in supervisor.children if child.rank == 0), None)
         if queue_server is not None:
             self._start_queue(queue_server)
-        threading.Thread(target=reconcile_until, args=(supervisor.stop,), daemon=True).start()
+        for repeated in (reconcile_until, prune_until):
+            threading.Thread(target=repeated, args=(supervisor.stop,), daemon=True).start()
         self._greet(host, port)
         supervisor.run()
         self._say("Stopped.")
@@ -141,6 +143,18 @@ def reconcile_until(stop: threading.Event) -> None:
         finally:
             connections.close_all()
         stop.wait(RECONCILE_EVERY_S)
+
+
+def prune_until(stop: threading.Event) -> None:
+    """Delete now and then what retention does not keep any longer; a failure is logged and tried again."""
+    while not stop.is_set():
+        try:
+            services.prune()
+        except Exception:  # as above
+            logger.exception("What is due could not be deleted; it is tried again in an hour.")
+        finally:
+            connections.close_all()
+        stop.wait(PRUNE_EVERY_S)
 
 
 def port_number(value: str) -> int:
