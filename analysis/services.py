@@ -6,7 +6,7 @@ accepted when the queue is down. Rows that have files are deleted here and nowhe
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,14 @@ from analysis import files, inspection, lifecycle, model_versions, quotas, reten
 from analysis.messages import Code
 from analysis.messages import Refused as Refused  # part of this module: callers catch services.Refused
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
+from audit import trail
+from audit.models import Action
 from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
 
 _PRUNED_AT_ONCE = 50
+ANALYSIS = "analysis"  # how the audit trail calls one
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
 
 
@@ -88,7 +91,11 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
 
 def cancel(analysis: Analysis) -> bool:
     """Cancels what waits or runs; False when it is over already."""
-    return lifecycle.cancel(analysis.pk)
+    with transaction.atomic():
+        cancelled = lifecycle.cancel(analysis.pk)
+        if cancelled:
+            trail.record(Action.CANCELLED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+    return cancelled
 
 
 def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
@@ -106,6 +113,7 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
             return False
         if within_quota:
             quotas.note_minutes(owner, analysis.video.duration_s)
+        trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=owner.pk)
         row = Analysis.objects.get(pk=analysis.pk)
         transaction.on_commit(lambda: tasks.enqueue(row))
     return True
@@ -118,13 +126,14 @@ def delete(analyses: Iterable[Analysis]) -> int:
         rows = Analysis.objects.filter(pk__in=pks)
         video_pks = set(rows.values_list("video_id", flat=True))
         list(Video.objects.select_for_update().filter(pk__in=video_pks).values_list("pk", flat=True))
-        deleted = list(rows.values_list("pk", flat=True))
+        owners = dict(rows.values_list("pk", "video__owner_id"))
         rows.delete()
         orphans = Video.objects.filter(pk__in=video_pks, analyses__isnull=True)
-        orphan_pks = list(orphans.values_list("pk", flat=True))
-        Video.objects.filter(pk__in=orphan_pks).delete()
-        _remove_after_commit(video_pks=orphan_pks, analysis_pks=deleted)
-    return len(deleted)
+        orphan_owners = dict(orphans.values_list("pk", "owner_id"))
+        Video.objects.filter(pk__in=orphan_owners).delete()
+        _note_deleted(orphan_owners, owners)
+        _remove_after_commit(video_pks=orphan_owners, analysis_pks=owners)
+    return len(owners)
 
 
 def delete_videos(videos: Iterable[Video]) -> int:
@@ -132,11 +141,23 @@ def delete_videos(videos: Iterable[Video]) -> int:
     pks = [video.pk for video in videos]
     with transaction.atomic():
         rows = Video.objects.filter(pk__in=pks)
-        video_pks = list(rows.select_for_update().values_list("pk", flat=True))
-        analysis_pks = list(Analysis.objects.filter(video__in=video_pks).values_list("pk", flat=True))
+        owners = dict(rows.select_for_update().values_list("pk", "owner_id"))
+        analyses = dict(Analysis.objects.filter(video__in=owners).values_list("pk", "video__owner_id"))
         rows.delete()
-        _remove_after_commit(video_pks=video_pks, analysis_pks=analysis_pks)
-    return len(video_pks)
+        _note_deleted(owners, analyses)
+        _remove_after_commit(video_pks=owners, analysis_pks=analyses)
+    return len(owners)
+
+
+def note_view(who: User, analysis: Analysis) -> None:
+    """Tells the audit trail when ``who`` looks at what is not theirs; once an hour is enough."""
+    if analysis.video.owner_id != who.pk:
+        trail.record_once(Action.VIEWED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+
+
+def note_download(analysis: Analysis) -> None:
+    """Tells the audit trail that a copy was taken; a download that is resumed is one and the same."""
+    trail.record_once(Action.DOWNLOADED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +193,7 @@ def delete_person(owner: User) -> None:
     """Deletes an account with all its videos, analyses and files."""
     with transaction.atomic():
         delete_videos(Video.objects.filter(owner=owner))
+        trail.record(Action.PERSON_DELETED, "person", owner.pk, owner_id=owner.pk)
         owner.delete()
 
 
@@ -241,8 +263,16 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
         video=video, frames_requested=frames, model_requested=model, queued_at=timezone.now()
     )
     quotas.note_minutes(video.owner, video.duration_s)
+    about = {"video": str(video.pk), "frames": frames, "model": str(model) if model else None}
+    trail.record(Action.SUBMITTED, ANALYSIS, analysis.pk, owner_id=video.owner_id, **about)
     transaction.on_commit(lambda: tasks.enqueue(analysis))
     return analysis
+
+
+def _note_deleted(videos: Mapping[uuid.UUID, int], analyses: Mapping[uuid.UUID, int]) -> None:
+    """Tells the trail; both come with their owners' keys."""
+    trail.record_all(Action.DELETED, ANALYSIS, analyses.items())
+    trail.record_all(Action.DELETED, "video", videos.items())
 
 
 def _remove_after_commit(video_pks: Iterable[uuid.UUID], analysis_pks: Iterable[uuid.UUID]) -> None:

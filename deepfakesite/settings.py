@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_rq",
+    "audit",
     "accounts",
     "analysis",
     "deepfakesite",
@@ -68,6 +69,7 @@ INSTALLED_APPS = [
 
 # A request without a session is turned away, and an oversized one refused, before the CSRF check reads its body.
 MIDDLEWARE = [
+    "deepfakesite.request_context.request_context",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -144,6 +146,9 @@ UNMASK = Limits(
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
 if RETENTION_DAYS < 0:
     raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)  # 0: the audit trail is kept for ever
+if AUDIT_RETENTION_DAYS < 0:
+    raise ImproperlyConfigured("AUDIT_RETENTION_DAYS is a number of days, or 0 to keep the audit trail.")
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)

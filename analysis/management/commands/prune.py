@@ -7,11 +7,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 
 from analysis import retention, services
+from audit import trail
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes videos, with all that was found in them, that RETENTION_DAYS or their owners do not keep any longer."
+        "Deletes videos, with all that was found in them, that RETENTION_DAYS or their owners do not keep any longer, "
+        "and old entries of the audit trail."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,6 +25,8 @@ class Command(BaseCommand):
             for video in retention.due().order_by("uploaded_at"):
                 self.stdout.write(f"video {video.pk}, uploaded {video.uploaded_at:%Y-%m-%d}")
         done = services.prune(dry_run=dry_run)
+        if not dry_run:
+            trail.forget(settings.AUDIT_RETENTION_DAYS)
         size = filesizeformat(done.size_bytes).replace("\xa0", " ")
         rule = f"{settings.RETENTION_DAYS} days" if settings.RETENTION_DAYS else "no limit"
         self.stdout.write(

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit import trail
+from audit.models import Action
 from deepfakesite.backups import manifest, writing
 
 
@@ -19,6 +21,7 @@ class Command(BaseCommand):
             made = writing.write(options["target"])
         except manifest.Unusable as error:
             raise CommandError(str(error)) from error
+        trail.record(Action.BACKED_UP, "installation", files=len(made.files), size_bytes=made.size_bytes)
         for name in made.missing:
             self.stderr.write(f"{name} is named in the database and was not in the storage.")
         self.stdout.write(

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit import trail
+from audit.models import Action
 from deepfakesite.backups import manifest, restoring
 
 
@@ -24,6 +26,7 @@ class Command(BaseCommand):
         except manifest.Unusable as error:
             raise CommandError(str(error)) from error
         found = done.manifest
+        trail.record(Action.RESTORED, "installation", made_at=found.made_at, made_by=found.unmask)
         again = (
             "1 analysis that was running waits"
             if done.queued_again == 1

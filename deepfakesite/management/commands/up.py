@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentTypeError
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 
 from analysis import services, tasks
+from audit import trail
 from deepfakesite import instance, static_files, valkey
 from deepfakesite.supervision import Child, Supervisor
 
@@ -67,6 +69,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             call_command("createcachetable", verbosity=0)
             self._register_models()
+            note_settings()
         except DatabaseError as error:
             raise CommandError(f"The database cannot be made ready: {error}. Check DATABASE_URL.") from error
         if static_files.collect_if_changed():
@@ -133,6 +136,17 @@ def administrator_command() -> str:
     return f"{setting}{sys.executable} {settings.BASE_DIR / 'manage.py'} createsuperuser"
 
 
+def note_settings() -> None:
+    """Tell the audit trail which rules this installation runs with, when they are others than the last time."""
+    trail.note_settings(
+        RETENTION_DAYS=settings.RETENTION_DAYS,
+        AUDIT_RETENTION_DAYS=settings.AUDIT_RETENTION_DAYS,
+        SIGNUP_OPEN=settings.ACCOUNT_SIGNUP_OPEN,
+        ACCOUNT_EMAIL_VERIFICATION=settings.ACCOUNT_EMAIL_VERIFICATION,
+        LIMITS=asdict(settings.UNMASK),
+    )
+
+
 def reconcile_until(stop: threading.Event) -> None:
     """Bring queue and database together now and then; a failure is logged and tried again."""
     while not stop.is_set():
@@ -150,6 +164,7 @@ def prune_until(stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             services.prune()
+            trail.forget(settings.AUDIT_RETENTION_DAYS)
         except Exception:  # as above
             logger.exception("What is due could not be deleted; it is tried again in an hour.")
         finally:
