@@ -4,9 +4,10 @@ Whatever is refused leaves nothing behind; whatever is accepted is committed bef
 accepted when the queue is down. Rows that have files are deleted here and nowhere else.
 """
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, model_versions, quotas, retention, tasks, uploads
+from analysis import files, inspection, lifecycle, model_versions, quotas, retention, tallies, tasks, uploads
 from analysis.messages import Code
 from analysis.messages import Refused as Refused  # part of this module: callers catch services.Refused
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
+from analysis.tallies import Counted
 from audit import trail
 from audit.models import Action
 from detector.errors import ErrorCode
@@ -33,6 +35,17 @@ ANALYSIS = "analysis"  # how the audit trail calls one
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
 
 
+@contextlib.contextmanager
+def _counting_refusals() -> Iterator[None]:
+    """Around what opens transactions of its own: a count within them would be rolled back with the rest."""
+    try:
+        yield
+    except Refused as refusal:
+        tallies.count(Counted.REFUSED, refusal.code)
+        raise
+
+
+@_counting_refusals()
 def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """Keeps the uploaded video and queues its analysis; raises Refused and keeps nothing when it cannot be analysed.
 
@@ -70,6 +83,7 @@ def seen_before(owner: User, sha256: str, excluding: Analysis | None = None) -> 
     return rows.order_by("-created_at").first()
 
 
+@_counting_refusals()
 def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = None) -> Analysis:
     """Queues another analysis of the same video, judged by ``model`` or else by whichever is active when it starts.
 
@@ -98,6 +112,7 @@ def cancel(analysis: Analysis) -> bool:
     return cancelled
 
 
+@_counting_refusals()
 def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
     """Puts what failed or was cancelled back into the queue; False when it is neither.
 

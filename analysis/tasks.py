@@ -109,6 +109,14 @@ def fill_up() -> int:
     return sum(enqueue(row) for row in _without_job())
 
 
+def jobs_waiting() -> int | None:
+    """How many jobs are in the queue; None when its server does not answer."""
+    try:
+        return int(_queue().count)
+    except (RedisError, OSError):
+        return None
+
+
 def _sweep() -> int:
     """Looks through all kept folders, so this process does it only every ``_SWEEP_EVERY_S``."""
     now = time.monotonic()

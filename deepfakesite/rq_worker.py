@@ -75,6 +75,6 @@ def give_back(worker: str, *, blame: bool) -> bool:
         if row is None or not running.filter(pk=row.pk, attempt=row.attempt).update(**values):
             return False
         logger.warning("The process of analysis %s ended before its time; the analysis is given back.", row.pk)
-        return lifecycle.expire(row.pk, row.attempt)
+        return lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
     finally:
         connections.close_all()
