@@ -100,9 +100,16 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = User
-        fields = ("display_name",)
+        fields = ("display_name", "retention_days")
+        labels = {"retention_days": _("Delete my videos after (days)")}
         widgets = {"display_name": forms.TextInput(attrs={"autocomplete": "name"})}
-        help_texts = {"display_name": _("Shown instead of your e-mail address, to you and to administrators.")}
+        help_texts = {
+            "display_name": _("Shown instead of your e-mail address, to you and to administrators."),
+            "retention_days": _(
+                "So many days after a video was last examined it is deleted with everything found in it; what is older "
+                "already is deleted within the hour. Download the reports that you need before."
+            ),
+        }
 
 
 class DeleteAccountForm(forms.Form):

@@ -4,12 +4,15 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.mail import send_mail
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 DEFAULT_MAX_QUEUED = 20
+DEFAULT_MAX_RUNNING = 2
+DEFAULT_MAX_MINUTES_A_DAY = 600
 DEFAULT_MAX_STORAGE_BYTES = 20 * 1024**3
 
 
@@ -55,8 +58,36 @@ class User(AbstractBaseUser, PermissionsMixin):
     max_queued = models.PositiveIntegerField(
         _("waiting analyses"), default=DEFAULT_MAX_QUEUED, help_text=_("How many analyses may wait or run at once.")
     )
+    max_running = models.PositiveSmallIntegerField(
+        _("running analyses"),
+        default=DEFAULT_MAX_RUNNING,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many of these may run at once, where there are several workers; the others wait."),
+    )
+    max_minutes_a_day = models.PositiveIntegerField(
+        _("minutes of video a day"),
+        default=DEFAULT_MAX_MINUTES_A_DAY,
+        help_text=_("How much video may be examined within 24 hours; a video that is examined twice counts twice."),
+    )
     max_storage_bytes = models.PositiveBigIntegerField(
         _("storage in bytes"), default=DEFAULT_MAX_STORAGE_BYTES, help_text=_("How much all uploaded videos may take.")
+    )
+    retention_days = models.PositiveSmallIntegerField(
+        _("delete videos after (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "Each video is deleted with everything found in it so many days after it was last examined, unless the "
+            "installation deletes it sooner. Empty for the installation's rule."
+        ),
+    )
+    last_turn_at = models.DateTimeField(
+        _("last turn"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When a worker last took an analysis of theirs; who has waited longer is next."),
     )
 
     objects: ClassVar[UserManager] = UserManager()

@@ -7,6 +7,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from audit import trail
+from audit.models import Action
+
 
 @require_POST
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
@@ -15,6 +18,7 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
     if session.session_key == request.session.session_key:
         messages.info(request, _("This is the session you are using. Log out to end it."))
     else:
+        trail.record(Action.SESSIONS_ENDED, "person", session.user_id, owner_id=session.user_id, count=1)
         session.end()
         messages.success(request, _("The session was ended."))
     return redirect("usersessions_list")

@@ -11,11 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import User
+from analysis import tallies, turns
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
+from analysis.tallies import Counted
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
@@ -24,6 +28,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset({State.QUEUED}),
 }
+
+SILENT, DIED, STOPPED = "silent", "died", "stopped"  # how a worker comes to lose an analysis
 
 _NOTHING_RUNS: dict[str, Any] = {"stage": "", "lease_expires_at": None}
 _NOTHING_FOUND: dict[str, Any] = {
@@ -59,6 +65,21 @@ def claim(pk: UUID | str, attempt: int, worker: str) -> bool:
         stage="",
         lease_expires_at=_lease_end(now),
     )
+
+
+def claim_next(worker: str) -> Analysis | None:
+    """Claims the row whose turn it is (see turns.py) for one worker; None when nothing can start.
+
+    The person's row is locked meanwhile, so that two workers together do not start more than the person may run.
+    """
+    while (owner_pk := turns.next_owner()) is not None:
+        with transaction.atomic():
+            User.objects.select_for_update().filter(pk=owner_pk).first()
+            row = turns.next_of(owner_pk)
+            if row is not None and claim(row.pk, row.attempt, worker):
+                User.objects.filter(pk=owner_pk).update(last_turn_at=timezone.now())
+                return row
+    return None
 
 
 def assign_model(pk: UUID | str, attempt: int, model_version: ModelVersion) -> bool:
@@ -110,13 +131,21 @@ def finish(
 
 def fail(pk: UUID | str, attempt: int, code: str, detail: str = "") -> bool:
     """Queued or running -> failed with a stable code."""
-    return _move(_row(pk, attempt), {State.QUEUED, State.RUNNING}, State.FAILED, **_failure(code, detail))
+    with transaction.atomic():
+        moved = _move(_row(pk, attempt), {State.QUEUED, State.RUNNING}, State.FAILED, **_failure(code, detail))
+        if moved:
+            tallies.count(Counted.FAILED, code)
+    return moved
 
 
 def cancel(pk: UUID | str) -> bool:
     """Queued or running -> cancelled; a worker notices within about a second."""
     moved = {**_NOTHING_RUNS, "finished_at": timezone.now()}
-    return _move(Analysis.objects.filter(pk=pk), {State.QUEUED, State.RUNNING}, State.CANCELLED, **moved)
+    with transaction.atomic():
+        cancelled = _move(Analysis.objects.filter(pk=pk), {State.QUEUED, State.RUNNING}, State.CANCELLED, **moved)
+        if cancelled:
+            tallies.count(Counted.CANCELLED)
+    return cancelled
 
 
 def requeue(pk: UUID | str) -> bool:
@@ -132,8 +161,19 @@ def requeue(pk: UUID | str) -> bool:
     )
 
 
-def expire(pk: UUID | str, attempt: int) -> bool:
-    """Running -> queued when its lease has run out, as a new attempt; -> failed when that happened too often."""
+def expire(pk: UUID | str, attempt: int, reason: str = SILENT) -> bool:
+    """Running -> queued when its lease has run out, as a new attempt; -> failed when that happened too often.
+
+    ``reason`` is for the tally of such losses: the worker fell silent, its process died, or it was told to stop.
+    """
+    with transaction.atomic():
+        taken = _take_back(pk, attempt)
+        if taken:
+            tallies.count(Counted.LEASE_EXPIRED, reason)
+    return taken
+
+
+def _take_back(pk: UUID | str, attempt: int) -> bool:
     expired = _row(pk, attempt).filter(lease_expires_at__lt=timezone.now())
     most = settings.UNMASK.max_lost_leases
     again = _move(
@@ -148,7 +188,17 @@ def expire(pk: UUID | str, attempt: int) -> bool:
     if again:
         return True
     detail = f"The lease ran out {most + 1} times."
-    return _move(expired.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
+    failed = _move(expired.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
+    if failed:
+        tallies.count(Counted.FAILED, Code.LOST)
+    return failed
+
+
+def take_back_all() -> int:
+    """Running -> queued for everything, when no worker can be there any more; nothing is blamed for that. How many."""
+    running = Analysis.objects.filter(state=State.RUNNING)
+    running.update(lease_expires_at=timezone.now() - timedelta(seconds=1), lost_leases=0)
+    return sum(expire(row.pk, row.attempt, STOPPED) for row in list(running))
 
 
 def expired() -> QuerySet[Analysis]:

@@ -4,12 +4,15 @@ Codes come from detector/errors.py, from detector/report.py (reasons) and from t
 a code into words.
 """
 
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as noop
 from django.utils.translation import ngettext
@@ -29,9 +32,21 @@ class Code(StrEnum):
     TOO_DEMANDING = "too_demanding"  # opening it needs more memory than the limited child process has
     QUEUE_FULL = "queue_full"
     STORAGE_FULL = "storage_full"
+    LARGER_THAN_STORAGE = "larger_than_storage"  # one video alone is more than its owner may keep
+    MINUTES_USED_UP = "minutes_used_up"
+    LONGER_THAN_A_DAY = "longer_than_a_day"  # one video alone is more than its owner may have examined in a day
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
     MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more as it was
     MODEL_VERSION_UNMEASURED = "model_version_unmeasured"  # it is, but has no figures from test clips as it stands
+
+
+class Refused(Exception):
+    """Something a person asked for is not done; ``message`` is a whole translated sentence, ``code`` is stable."""
+
+    def __init__(self, code: str, **context: object) -> None:
+        self.code = str(code)
+        self.message = sentence_for(self.code, context)
+        super().__init__(self.message)
 
 
 _SENTENCES: dict[str, str] = {
@@ -89,8 +104,20 @@ _SENTENCES: dict[str, str] = {
         "(H.264), or scale it down."
     ),
     Code.STORAGE_FULL: noop(
-        "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no "
-        "longer need, then upload again."
+        "Your videos take %(taken)s of the %(max_storage)s that you may keep, and this one takes %(more)s. There is "
+        "room for it as soon as you have deleted analyses whose videos take %(missing)s.%(otherwise)s"
+    ),
+    Code.LARGER_THAN_STORAGE: noop(
+        "This video takes %(more)s, and all your videos together may take %(max_storage)s. Please cut out the part in "
+        "question and upload that, or ask an administrator for more room."
+    ),
+    Code.MINUTES_USED_UP: noop(
+        "Within 24 hours you may have %(max_minutes)s minutes of video examined; %(used)s are used, and this video "
+        "takes %(more)s. There is room for it from %(when)s on."
+    ),
+    Code.LONGER_THAN_A_DAY: noop(
+        "This video takes %(more)s, and within 24 hours you may have %(max_minutes)s minutes examined. Please cut out "
+        "the part in question and upload that, or ask an administrator for more."
     ),
     Code.MODEL_VERSION_GONE: noop(
         "The model version that was asked for is not installed any more as it was, so the video was not examined. "
@@ -132,14 +159,37 @@ def sentence_for(error_code: str, context: Mapping[str, Any] | None = None) -> s
     values = {**_limits(), **(context or {})}
     if error_code == Code.QUEUE_FULL:
         count = int(values.get("max_queued", 0))
-        return ngettext(
-            "You already have %(count)s analysis waiting or running, which is as many as you may have. "
-            "Please wait until it is done, or cancel it.",
-            "You already have %(count)s analyses waiting or running, which is as many as you may have. "
-            "Please wait until one is done, or cancel one.",
+        full = ngettext(
+            "You have %(count)s analysis waiting or running, which is as many as you may have.",
+            "You have %(count)s analyses waiting or running, which is as many as you may have.",
             count,
         ) % {"count": count}
+        return f"{full} {values.get('room') or room_in_queue(None)}"
     return _(_SENTENCES.get(error_code, _SENTENCES[Code.INTERNAL])) % values
+
+
+def room_in_queue(seconds: float | None) -> str:
+    """When one of a person's analyses will have ended, in a sentence; ``seconds`` is an estimate or unknown."""
+    if seconds is None:
+        return _("There is room as soon as one of them is done, or when you cancel one.")
+    return _("There is room as soon as one of them is done, probably in %(time)s, or when you cancel one.") % {
+        "time": duration_words(seconds)
+    }
+
+
+def room_by_itself(at: datetime | None) -> str:
+    """A sentence, after another, that says when enough will be deleted without anybody's doing; empty for never."""
+    if at is None:
+        return ""
+    return " " + _("Otherwise there is room from %(when)s on, when enough of them are old enough to be deleted.") % {
+        "when": formats.date_format(timezone.localtime(at), "j M Y")
+    }
+
+
+def duration_words(seconds: float) -> str:
+    """A length of time in whole minutes, rounded up."""
+    minutes = max(1, math.ceil(seconds / 60))
+    return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes}
 
 
 def reason_sentence(reason: str) -> str:
@@ -159,7 +209,7 @@ def _limits() -> dict[str, Any]:
         "max_size": filesizeformat(limits.max_upload_bytes),
         "max_duration": ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes},
         "max_megapixels": f"{limits.max_pixels / 1e6:.0f}",
-        "max_storage": "",
+        **dict.fromkeys(("max_storage", "taken", "missing", "more", "max_minutes", "used", "when", "otherwise"), ""),
         "min_frames": MIN_FRAMES,
         "max_frames": MAX_FRAMES,
     }

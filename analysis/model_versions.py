@@ -10,6 +10,8 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from analysis.models import ModelVersion
+from audit import trail
+from audit.models import Action
 from detector.errors import DetectorError, ErrorCode
 
 if TYPE_CHECKING:
@@ -94,6 +96,12 @@ def _make_active(model_version: ModelVersion) -> None:
     with transaction.atomic():
         ModelVersion.objects.filter(is_active=True).exclude(pk=model_version.pk).update(is_active=False)
         ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True)
+        _note_activation(model_version)
+
+
+def _note_activation(row: ModelVersion) -> None:
+    about = {"model": str(row), "sha256": row.sha256, "config_sha256": row.config_sha256}
+    trail.record(Action.MODEL_ACTIVATED, "model version", row.pk, **about)
 
 
 def _replace(old: ModelVersion | None, new: ModelVersion) -> None:
@@ -102,6 +110,7 @@ def _replace(old: ModelVersion | None, new: ModelVersion) -> None:
         with transaction.atomic():
             if old is None or ModelVersion.objects.filter(pk=old.pk, is_active=True).update(is_active=False):
                 ModelVersion.objects.filter(pk=new.pk).update(is_active=True)
+                _note_activation(new)
     except IntegrityError:
         logger.info("Another model was made active at the same time and stays so.")
 

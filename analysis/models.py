@@ -186,6 +186,41 @@ class Analysis(models.Model):
         return self.state in {State.DONE, State.FAILED, State.CANCELLED}
 
 
+class ExaminedLength(models.Model):
+    """How much video a person had examined and when, for the quota of a day; it stays when the video is deleted.
+
+    Rows older than the quota looks back are removed by quotas.py when the person asks for more.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seconds = models.FloatField()
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "asked_at"], name="examined_length_of_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.0f} s at {self.asked_at:%Y-%m-%d %H:%M}"
+
+
+class Tally(models.Model):
+    """How often something has happened since the beginning; see tallies.py."""
+
+    counted = models.CharField(max_length=32)
+    label = models.CharField(max_length=64, blank=True)
+    bound = models.CharField(
+        max_length=16, blank=True, help_text=_("Of a duration: its bucket's upper bound in seconds, or “sum”.")
+    )
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        verbose_name_plural = _("tallies")
+        constraints = [models.UniqueConstraint(fields=["counted", "label", "bound"], name="one_tally_of_a_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.counted} {self.label} {self.bound}: {self.value:g}"
+
+
 def derived_path(row: Any, filename: str) -> str:
     """Where crops, heatmaps and annotated frames of an analysis are kept."""
     analysis_id = row.analysis_id if isinstance(row, AnnotatedFrame) else row.track.analysis_id

@@ -1,9 +1,9 @@
-"""What the pages ask of the rows: who may see what, the place in the queue, the time left."""
+"""What the pages ask of the rows: who may see what, the time left, what a person has."""
 
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from analysis.models import Analysis, State, Video
@@ -24,14 +24,6 @@ def visible_to(user: AbstractBaseUser | AnonymousUser | Any) -> QuerySet[Analysi
 def with_counts(rows: QuerySet[Analysis]) -> QuerySet[Analysis]:
     """Adds ``people``, how many were followed, in the same query."""
     return rows.annotate(people=Count("tracks", distinct=True))
-
-
-def queue_position(analysis: Analysis) -> int | None:
-    """Its place among those that wait, 1 for the next; None when it does not wait."""
-    if analysis.state != State.QUEUED:
-        return None
-    earlier = Q(queued_at__lt=analysis.queued_at) | Q(queued_at=analysis.queued_at, pk__lt=analysis.pk)
-    return Analysis.objects.filter(earlier, state=State.QUEUED).count() + 1
 
 
 def seconds_left(analysis: Analysis) -> float | None:

@@ -12,8 +12,9 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from analysis import files, lifecycle
+from analysis import files, lifecycle, tallies
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
+from analysis.tallies import Counted
 from detector.report import Report, Track
 
 Names = dict[str, str]  # picture's name in the report -> its name in the storage
@@ -66,6 +67,10 @@ def _write(analysis: Analysis, report: Report, names: Names) -> None:
     )
     if not won:
         raise _Lost
+    tallies.count(Counted.FINISHED, report.verdict.value)
+    tallies.observe(Counted.STAGE_SECONDS, report.timings_s)
+    if analysis.started_at is not None:
+        tallies.observe(Counted.WAIT_SECONDS, {"": (analysis.started_at - analysis.queued_at).total_seconds()})
     AnnotatedFrame.objects.filter(analysis=analysis).delete()
     FaceTrack.objects.filter(analysis=analysis).delete()
     AnnotatedFrame.objects.bulk_create(

@@ -4,9 +4,11 @@ Whatever is refused leaves nothing behind; whatever is accepted is committed bef
 accepted when the queue is down. Rows that have files are deleted here and nowhere else.
 """
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +16,36 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.models import User
-from analysis import files, inspection, lifecycle, model_versions, queries, tasks, uploads
-from analysis.messages import Code, sentence_for
+from analysis import files, inspection, lifecycle, model_versions, quotas, retention, tallies, tasks, uploads
+from analysis.messages import Code
+from analysis.messages import Refused as Refused  # part of this module: callers catch services.Refused
 from analysis.models import MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, Video
+from analysis.tallies import Counted
+from audit import trail
+from audit.models import Action
 from detector.errors import ErrorCode
 
 logger = logging.getLogger(__name__)
 
+_PRUNED_AT_ONCE = 50
+ANALYSIS = "analysis"  # how the audit trail calls one
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
 
 
-class Refused(Exception):
-    """Something a person asked for is not done; ``message`` is a whole translated sentence, ``code`` is stable."""
+@contextlib.contextmanager
+def _counting_refusals() -> Iterator[None]:
+    """Around what opens transactions of its own: a count within them would be rolled back with the rest."""
+    try:
+        yield
+    except Refused as refusal:
+        tallies.count(Counted.REFUSED, refusal.code)
+        raise
 
-    def __init__(self, code: str, **context: object) -> None:
-        self.code = str(code)
-        self.message = sentence_for(self.code, context)
-        super().__init__(self.message)
 
-
+@_counting_refusals()
 def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """Keeps the uploaded video and queues its analysis; raises Refused and keeps nothing when it cannot be analysed.
 
@@ -44,14 +53,14 @@ def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     """
     _check_frames(frames)
     _check_size(upload.size or 0)
-    _check_queue(owner)
+    quotas.check_queue(owner)
     with files.work_folder("upload") as folder:
         received = uploads.receive(upload, folder, settings.UNMASK.max_upload_bytes)
         _check_size(received.size_bytes)
         analysis = _submit_known(owner, received, frames)
         if analysis is not None:
             return analysis
-        _check_storage(owner, received.size_bytes)
+        quotas.check_storage(owner, received.size_bytes)
         poster = folder / "poster.jpg"
         try:
             found = inspection.inspect(received.path, poster)
@@ -74,6 +83,7 @@ def seen_before(owner: User, sha256: str, excluding: Analysis | None = None) -> 
     return rows.order_by("-created_at").first()
 
 
+@_counting_refusals()
 def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = None) -> Analysis:
     """Queues another analysis of the same video, judged by ``model`` or else by whichever is active when it starts.
 
@@ -87,16 +97,22 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
         video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
         if video is None:
             raise Refused(Code.FILE_MISSING)
-        _lock(video.owner)
-        _check_queue(video.owner)
+        quotas.lock(video.owner)
+        quotas.check_queue(video.owner)
+        quotas.check_minutes(video.owner, video.duration_s)
         return _queue(video, frames, model)
 
 
 def cancel(analysis: Analysis) -> bool:
     """Cancels what waits or runs; False when it is over already."""
-    return lifecycle.cancel(analysis.pk)
+    with transaction.atomic():
+        cancelled = lifecycle.cancel(analysis.pk)
+        if cancelled:
+            trail.record(Action.CANCELLED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+    return cancelled
 
 
+@_counting_refusals()
 def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
     """Puts what failed or was cancelled back into the queue; False when it is neither.
 
@@ -105,10 +121,14 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
     with transaction.atomic():
         owner = analysis.video.owner
         if within_quota:
-            _lock(owner)
-            _check_queue(owner)
+            quotas.lock(owner)
+            quotas.check_queue(owner)
+            quotas.check_minutes(owner, analysis.video.duration_s)
         if not lifecycle.requeue(analysis.pk):
             return False
+        if within_quota:
+            quotas.note_minutes(owner, analysis.video.duration_s)
+        trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=owner.pk)
         row = Analysis.objects.get(pk=analysis.pk)
         transaction.on_commit(lambda: tasks.enqueue(row))
     return True
@@ -121,13 +141,14 @@ def delete(analyses: Iterable[Analysis]) -> int:
         rows = Analysis.objects.filter(pk__in=pks)
         video_pks = set(rows.values_list("video_id", flat=True))
         list(Video.objects.select_for_update().filter(pk__in=video_pks).values_list("pk", flat=True))
-        deleted = list(rows.values_list("pk", flat=True))
+        owners = dict(rows.values_list("pk", "video__owner_id"))
         rows.delete()
         orphans = Video.objects.filter(pk__in=video_pks, analyses__isnull=True)
-        orphan_pks = list(orphans.values_list("pk", flat=True))
-        Video.objects.filter(pk__in=orphan_pks).delete()
-        _remove_after_commit(video_pks=orphan_pks, analysis_pks=deleted)
-    return len(deleted)
+        orphan_owners = dict(orphans.values_list("pk", "owner_id"))
+        Video.objects.filter(pk__in=orphan_owners).delete()
+        _note_deleted(orphan_owners, owners)
+        _remove_after_commit(video_pks=orphan_owners, analysis_pks=owners)
+    return len(owners)
 
 
 def delete_videos(videos: Iterable[Video]) -> int:
@@ -135,17 +156,59 @@ def delete_videos(videos: Iterable[Video]) -> int:
     pks = [video.pk for video in videos]
     with transaction.atomic():
         rows = Video.objects.filter(pk__in=pks)
-        video_pks = list(rows.select_for_update().values_list("pk", flat=True))
-        analysis_pks = list(Analysis.objects.filter(video__in=video_pks).values_list("pk", flat=True))
+        owners = dict(rows.select_for_update().values_list("pk", "owner_id"))
+        analyses = dict(Analysis.objects.filter(video__in=owners).values_list("pk", "video__owner_id"))
         rows.delete()
-        _remove_after_commit(video_pks=video_pks, analysis_pks=analysis_pks)
-    return len(video_pks)
+        _note_deleted(owners, analyses)
+        _remove_after_commit(video_pks=owners, analysis_pks=analyses)
+    return len(owners)
+
+
+def note_view(who: User, analysis: Analysis) -> None:
+    """Tells the audit trail when ``who`` looks at what is not theirs; once an hour is enough."""
+    if analysis.video.owner_id != who.pk:
+        trail.record_once(Action.VIEWED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+
+
+def note_download(analysis: Analysis) -> None:
+    """Tells the audit trail that a copy was taken; a download that is resumed is one and the same."""
+    trail.record_once(Action.DOWNLOADED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What retention deletes, or would delete."""
+
+    videos: int
+    analyses: int
+    size_bytes: int  # of the videos as they were uploaded
+
+
+def prune(*, dry_run: bool = False) -> Pruned:
+    """Deletes the videos whose time has come (retention.py), a few at a time; with ``dry_run`` only counts them."""
+    videos = analyses = size_bytes = 0
+    due = list(retention.due().values_list("pk", flat=True))
+    for start in range(0, len(due), _PRUNED_AT_ONCE):
+        with transaction.atomic():
+            some = Video.objects.filter(pk__in=due[start : start + _PRUNED_AT_ONCE])
+            if not dry_run:  # whoever has one examined again has locked it, and it is not due any more
+                list(some.select_for_update().values_list("pk", flat=True))
+            still_due = list(retention.due().filter(pk__in=some))
+            videos += len(still_due)
+            analyses += Analysis.objects.filter(video__in=still_due).count()
+            size_bytes += sum(video.size_bytes for video in still_due)
+            if not dry_run:
+                delete_videos(still_due)
+    if videos and not dry_run:
+        logger.info("Retention deleted %d videos with %d analyses.", videos, analyses)
+    return Pruned(videos, analyses, size_bytes)
 
 
 def delete_person(owner: User) -> None:
     """Deletes an account with all its videos, analyses and files."""
     with transaction.atomic():
         delete_videos(Video.objects.filter(owner=owner))
+        trail.record(Action.PERSON_DELETED, "person", owner.pk, owner_id=owner.pk)
         owner.delete()
 
 
@@ -161,25 +224,10 @@ def _check_size(size_bytes: int) -> None:
         raise Refused(ErrorCode.TOO_LARGE)
 
 
-def _check_queue(owner: User) -> None:
-    if queries.unfinished_of(owner).count() >= owner.max_queued:
-        raise Refused(Code.QUEUE_FULL, max_queued=owner.max_queued)
-
-
-def _check_storage(owner: User, more_bytes: int) -> None:
-    if queries.stored_bytes(owner) + more_bytes > owner.max_storage_bytes:
-        raise Refused(Code.STORAGE_FULL, max_storage=filesizeformat(owner.max_storage_bytes))
-
-
-def _lock(owner: User) -> None:
-    """Lets one transaction of a person's at a time count and then add, so that quotas hold."""
-    User.objects.select_for_update().filter(pk=owner.pk).first()
-
-
 def _submit_known(owner: User, received: uploads.Received, frames: int) -> Analysis | None:
     """Queues an analysis of the video that this owner already has with the same content, if it is there."""
     with transaction.atomic():
-        _lock(owner)
+        quotas.lock(owner)
         video = Video.objects.select_for_update().filter(owner=owner, sha256=received.sha256).first()
         if video is None:
             return None
@@ -187,7 +235,8 @@ def _submit_known(owner: User, received: uploads.Received, frames: int) -> Analy
             logger.warning("The file of video %s was missing and is stored anew from the same upload.", video.pk)
             video.file.name = uploads.keep(received.path, str(video.file.name))
             video.save(update_fields=["file"])
-        _check_queue(owner)
+        quotas.check_queue(owner)
+        quotas.check_minutes(owner, video.duration_s)
         return _queue(video, frames)
 
 
@@ -212,9 +261,10 @@ def _submit_new(
         if poster.exists():
             video.poster.name = uploads.keep(poster, f"{files.video_folder(video.pk)}/poster.jpg")
         with transaction.atomic():
-            _lock(owner)
-            _check_queue(owner)
-            _check_storage(owner, received.size_bytes)
+            quotas.lock(owner)
+            quotas.check_queue(owner)
+            quotas.check_storage(owner, received.size_bytes)
+            quotas.check_minutes(owner, found.duration_s)
             video.save(force_insert=True)
             return _queue(video, frames)
     except BaseException:
@@ -227,8 +277,17 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
     analysis = Analysis.objects.create(
         video=video, frames_requested=frames, model_requested=model, queued_at=timezone.now()
     )
+    quotas.note_minutes(video.owner, video.duration_s)
+    about = {"video": str(video.pk), "frames": frames, "model": str(model) if model else None}
+    trail.record(Action.SUBMITTED, ANALYSIS, analysis.pk, owner_id=video.owner_id, **about)
     transaction.on_commit(lambda: tasks.enqueue(analysis))
     return analysis
+
+
+def _note_deleted(videos: Mapping[uuid.UUID, int], analyses: Mapping[uuid.UUID, int]) -> None:
+    """Tells the trail; both come with their owners' keys."""
+    trail.record_all(Action.DELETED, ANALYSIS, analyses.items())
+    trail.record_all(Action.DELETED, "video", videos.items())
 
 
 def _remove_after_commit(video_pks: Iterable[uuid.UUID], analysis_pks: Iterable[uuid.UUID]) -> None:

@@ -1,6 +1,8 @@
-"""What the queue calls, and how things get into the queue. The truth is in the rows; a job only carries a primary key.
+"""What the queue calls, and how things get into the queue. The truth is in the rows; a job is a turn and no more.
 
-A job may come twice, late or never: ``run_analysis`` claims its row first; ``reconcile`` brings back what was lost.
+Each row that waits puts a job into the queue. A worker that takes one runs the row whose turn it is, which need not be
+the row that the job was made for (see turns.py). A job may come twice, late or never: ``run_analysis`` claims a row
+first, and does nothing when none can start; ``reconcile`` sees to it that there are jobs enough.
 """
 
 import logging
@@ -20,7 +22,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
-from analysis import files, lifecycle, model_versions, results
+from analysis import files, lifecycle, model_versions, results, turns
 from analysis.leases import Lease
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
@@ -48,8 +50,13 @@ def job_id(analysis: Analysis) -> str:
     return f"analysis-{analysis.pk}-{analysis.attempt}"
 
 
+def worker_name(process_id: int) -> str:
+    """What is noted in the rows that this process of this machine runs."""
+    return f"{socket.gethostname()}:{process_id}"
+
+
 def enqueue(analysis: Analysis) -> bool:
-    """Puts a job for this attempt into the queue; False, and no harm done, when the queue cannot be reached."""
+    """Puts a job into the queue for this attempt; False, and no harm done, when the queue cannot be reached."""
     try:
         _queue().enqueue_call(
             func="analysis.tasks.run_analysis",
@@ -69,14 +76,19 @@ def enqueue(analysis: Analysis) -> bool:
 
 
 def run_analysis(pk: str, attempt: int) -> None:
-    """Examines one video: claims the row, calls the detector, stores what it found. Harmless twice or too late."""
+    """Examines the video whose turn it is: claims its row, calls the detector, stores what it found.
+
+    Harmless twice or too late. ``pk`` and ``attempt`` say for which row the job was made.
+    """
     close_old_connections()
     try:
-        if not lifecycle.claim(pk, attempt, worker=f"{socket.gethostname()}:{os.getpid()}"):
-            logger.info("Analysis %s, attempt %d: not waiting any more; nothing to do.", pk, attempt)
+        claimed = lifecycle.claim_next(worker_name(os.getpid()))
+        if claimed is None:
+            logger.info("A job was taken, but nothing waits that may start now.")
             return
-        with Lease(pk, attempt) as lease:
-            _run(pk, attempt, lease)
+        with Lease(str(claimed.pk), claimed.attempt) as lease:
+            _run(str(claimed.pk), claimed.attempt, lease)
+        fill_up()  # whoever may run only so many at once has room again
     finally:
         close_old_connections()
 
@@ -84,12 +96,25 @@ def run_analysis(pk: str, attempt: int) -> None:
 def reconcile() -> dict[str, int]:
     """Brings rows and queue together again, and clears away what dead processes left; says how much of each there was.
 
-    Takes back analyses whose worker fell silent, puts those that wait but have no job into the queue, and now and then
-    removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for the next time.
+    Takes back analyses whose worker fell silent, puts jobs into the queue where there are fewer than rows that could
+    start, and now and then removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for
+    the next time.
     """
     taken_back = sum(lifecycle.expire(row.pk, row.attempt) for row in lifecycle.expired())
-    enqueued = sum(enqueue(row) for row in _without_job())
-    return {"taken_back": taken_back, "enqueued": enqueued, "strays_removed": _sweep()}
+    return {"taken_back": taken_back, "enqueued": fill_up(), "strays_removed": _sweep()}
+
+
+def fill_up() -> int:
+    """Puts as many jobs into the queue as are missing there; how many. Too many would do no harm."""
+    return sum(enqueue(row) for row in _without_job())
+
+
+def jobs_waiting() -> int | None:
+    """How many jobs are in the queue; None when its server does not answer."""
+    try:
+        return int(_queue().count)
+    except (RedisError, OSError):
+        return None
 
 
 def _sweep() -> int:
@@ -202,25 +227,30 @@ def _queue() -> Any:
 
 
 def _without_job() -> list[Analysis]:
-    """The waiting rows whose job is not in the queue and not in a worker's hands."""
-    rows = list(Analysis.objects.filter(state=State.QUEUED).order_by("queued_at"))
-    if not rows:
+    """Waiting rows whose job is not in the queue and not in a worker's hands, no more than there are jobs missing."""
+    wanted = turns.startable()
+    if not wanted:
         return []
     try:
         queue = _queue()
         waiting = set(queue.get_job_ids())
+        missing = wanted - len(waiting)
+        if missing <= 0:
+            return []
+        rows = Analysis.objects.filter(state=State.QUEUED).order_by("queued_at", "pk")
         candidates = [row for row in rows if job_id(row) not in waiting]
         jobs = Job.fetch_many(
             [job_id(row) for row in candidates], connection=queue.connection, serializer=JSONSerializer
         )
-        return [row for row, job in zip(candidates, jobs, strict=True) if job is None or not _is_in_hand(job)]
+        lost = [row for row, job in zip(candidates, jobs, strict=True) if job is None or not _is_in_hand(job)]
+        return lost[:missing]
     except (RedisError, OSError) as error:
-        logger.warning("The queue cannot be reached (%s); %d analyses wait for it.", error, len(rows))
+        logger.warning("The queue cannot be reached (%s); %d analyses wait for it.", error, wanted)
         return []
 
 
 def _is_in_hand(job: Job) -> bool:
-    """Whether a worker took the job a moment ago and will claim the row any time now."""
+    """Whether a worker holds the job: it will claim a row any time now, or runs one."""
     if job.get_status(refresh=False) not in {JobStatus.STARTED, JobStatus.QUEUED}:
         return False
     seen_at = job.last_heartbeat or job.started_at or job.enqueued_at

@@ -3,6 +3,7 @@
 It stands here, above accounts and analysis, because deleting a person deletes their videos.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.forms import ResetPasswordForm
@@ -14,9 +15,10 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -24,12 +26,23 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.models import User, UserManager
 from analysis import services
 from analysis.models import Video
+from audit import trail
+from audit.models import Action
+from deepfakesite import admin_trail
+
+__all__ = ["PersonAdmin", "admin_trail"]
 
 # Staff see everything and everyone else their own: there is nothing for groups to grant. What allauth keeps is reached
 # through its person, and secrets of second factors are nobody's to read.
 admin.site.unregister([Group, Authenticator, UserSession])
 
 RIGHTS = ("is_staff", "is_superuser", "user_permissions")
+QUOTAS = ("max_queued", "max_running", "max_minutes_a_day", "max_storage_bytes")
+_ACTIONS_BY_FIELD = {
+    Action.RIGHTS_CHANGED: (*RIGHTS, "is_active"),
+    Action.QUOTAS_CHANGED: QUOTAS,
+    Action.RETENTION_CHANGED: ("retention_days",),
+}
 
 
 def _clean_email(form: "forms.ModelForm[User]") -> str:
@@ -80,7 +93,11 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ("email", "display_name", "password")}),
         (gettext_lazy("What they may do"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
-        (gettext_lazy("Quotas"), {"fields": ("max_queued", "max_storage_bytes", "stored", "analyses")}),
+        (
+            gettext_lazy("Quotas"),
+            {"fields": (("max_queued", "max_running"), "max_minutes_a_day", "max_storage_bytes", "stored", "analyses")},
+        ),
+        (gettext_lazy("Retention"), {"fields": ("retention_days",)}),
         (gettext_lazy("History"), {"fields": ("last_login", "date_joined", "second_factor")}),
     )
     add_fieldsets = (
@@ -112,9 +129,23 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if change:
+            _note_changes(obj, form)
+        else:
+            _note(Action.PERSON_ADDED, [obj])
         if change and "email" in form.changed_data:  # allauth keeps its own list of addresses; the primary one is this
             EmailAddress.objects.filter(user=obj, email=obj.email).delete()
             EmailAddress.objects.filter(user=obj, primary=True).update(email=obj.email, verified=False)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Django's own; what was done is told to the audit trail."""
+        with transaction.atomic():
+            before = User.objects.filter(pk=id).values_list("password", flat=True).first()
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+            person = User.objects.filter(pk=id).first()
+            if person is not None and person.password != before:
+                _note(Action.PASSWORD_CHANGED, [person])
+        return response
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         services.delete_person(obj)
@@ -144,11 +175,13 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         if others.count() < people.count():
             self.message_user(request, _("You cannot disable yourself."), messages.WARNING)
         _end_sessions(others)
+        _note(Action.PERSON_CHANGED, others, is_active=[True, False])
         count = others.update(is_active=False)
         self._report(request, ngettext("%d person was disabled.", "%d people were disabled.", count) % count)
 
     @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        _note(Action.PERSON_CHANGED, people, is_active=[False, True])
         count = people.update(is_active=True)
         self._report(request, ngettext("%d person was enabled.", "%d people were enabled.", count) % count)
 
@@ -169,7 +202,9 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=gettext_lazy("Remove the second factor (lost phone)"), permissions=["change"])
     def remove_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        count = people.filter(authenticator__isnull=False).distinct().count()
+        protected = list(people.filter(authenticator__isnull=False).distinct())
+        count = len(protected)
+        _note(Action.SECOND_FACTOR_REMOVED, protected)
         Authenticator.objects.filter(user__in=people).delete()
         self._report(
             request,
@@ -179,6 +214,28 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def _report(self, request: HttpRequest, sentence: str) -> None:
         self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _note(action: Action, people: Iterable[User], **details: Any) -> None:
+    """Tells the audit trail what was done to these people."""
+    trail.record_all(action, "person", [(person.pk, person.pk) for person in people], **details)
+
+
+def _note_changes(person: User, form: Any) -> None:
+    """Tells the audit trail which fields were changed; from what to what, where that is a number or a yes or no."""
+    changed = [name for name in form.changed_data if name in form.initial]
+    for action, names in _ACTIONS_BY_FIELD.items():
+        values = {name: [form.initial[name], form.cleaned_data[name]] for name in changed if name in names}
+        if values:
+            _note(action, [person], **{name: _plain(pair) for name, pair in values.items()})
+    others = {name for name in changed if not any(name in names for names in _ACTIONS_BY_FIELD.values())}
+    if others:
+        _note(Action.PERSON_CHANGED, [person], fields=sorted(others))
+
+
+def _plain(pair: list[Any]) -> list[Any]:
+    """Before and after as JSON can hold them; of several things, such as permissions, their keys."""
+    return [value if isinstance(value, bool | int | None) else [one.pk for one in value] for value in pair]
 
 
 def _is_superuser(request: HttpRequest) -> bool:
@@ -192,6 +249,7 @@ def _may_touch(request: HttpRequest, person: User | None) -> bool:
 
 def _end_sessions(people: QuerySet[User], except_key: str | None = None) -> int:
     sessions = UserSession.objects.filter(user__in=people).exclude(session_key=except_key)
+    _note(Action.SESSIONS_ENDED, {session.user for session in sessions.select_related("user")})
     count = 0
     for session in sessions:
         session.end()

@@ -4,8 +4,10 @@ It stands above accounts and analysis because it shows and deletes what both hol
 """
 
 from allauth.account.decorators import reauthentication_required
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -13,8 +15,10 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import DeleteAccountForm, ProfileForm
 from accounts.models import User
-from analysis import queries, services
+from analysis import quotas, services
 from analysis.models import Analysis, Video
+from audit import context, trail
+from audit.models import Action
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -22,8 +26,13 @@ def profile(request: HttpRequest) -> HttpResponse:
     """The display name, and how much of the quotas is used."""
     person = get_object_or_404(User, pk=request.user.pk)  # the form changes this one; the page shows request.user
     form = ProfileForm(request.POST if request.method == "POST" else None, instance=person)
+    before = person.retention_days
     if form.is_bound and form.is_valid():
-        form.save()
+        with transaction.atomic():
+            form.save()
+            if "retention_days" in form.changed_data:
+                change = [before, person.retention_days]
+                trail.record(Action.RETENTION_CHANGED, "person", person.pk, owner_id=person.pk, retention_days=change)
         messages.success(request, _("Your profile was saved."))
         return redirect("profile")
     return render(
@@ -31,8 +40,8 @@ def profile(request: HttpRequest) -> HttpResponse:
         "account/profile.html",
         {
             "form": form,
-            "stored_bytes": queries.stored_bytes(person),
-            "unfinished": queries.unfinished_of(person).count(),
+            "use": quotas.use_of(person),
+            "installation_days": settings.RETENTION_DAYS,
             "analyses": Analysis.objects.filter(video__owner=person).count(),
         },
     )
@@ -46,7 +55,8 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     form = DeleteAccountForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         logout(request)
-        services.delete_person(person)
+        with context.bind(person=lambda: person.pk):  # who has just logged out
+            services.delete_person(person)
         messages.success(request, _("Your account and everything in it were deleted."))
         return redirect("home")
     videos = Video.objects.filter(owner=person).count()

@@ -16,7 +16,7 @@ from django.utils import timezone
 from rq import Worker
 from rq.job import Job
 
-from analysis import lifecycle
+from analysis import lifecycle, tasks
 from analysis.models import Analysis, State
 from deepfakesite.leash import die_with_parent
 from deepfakesite.vitals import WORKER_BUSY_INTERVAL_S, WORKER_TTL_S
@@ -51,7 +51,9 @@ class AnalysisWorker(Worker):
         die_with_parent(self.pid or os.getppid(), signal.SIGKILL)
 
     def _give_back(self, job: Job, process_id: int | None, status: int | None, usage: object) -> None:
-        give_back(str(job.args[0]), int(job.args[1]), blame=not self._told_to_stop)
+        died = process_id or self.horse_pid
+        if died:
+            give_back(tasks.worker_name(died), blame=not self._told_to_stop)
 
 
 def preload() -> None:
@@ -60,18 +62,19 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def give_back(pk: str, attempt: int, *, blame: bool) -> bool:
-    """Queue a running analysis again whose process has died; false when it does not run any more.
+def give_back(worker: str, *, blame: bool) -> bool:
+    """Queue again what a process ran that has died; false when it ran nothing.
 
     ``blame`` counts the death against the analysis, which fails once it has cost too many processes; without it the
     count starts afresh, because the worker itself was told to stop.
     """
-    running = Analysis.objects.filter(pk=pk, attempt=attempt, state=State.RUNNING)
+    running = Analysis.objects.filter(worker=worker, state=State.RUNNING)
     values: dict[str, Any] = {"lease_expires_at": timezone.now()} | ({} if blame else {"lost_leases": 0})
     try:
-        if not running.update(**values):
+        row = running.first()
+        if row is None or not running.filter(pk=row.pk, attempt=row.attempt).update(**values):
             return False
-        logger.warning("The process of analysis %s ended before its time; the analysis is given back.", pk)
-        return lifecycle.expire(pk, attempt)
+        logger.warning("The process of analysis %s ended before its time; the analysis is given back.", row.pk)
+        return lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
     finally:
         connections.close_all()

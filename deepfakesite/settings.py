@@ -10,6 +10,7 @@ from urllib.parse import quote
 import environ  # type: ignore[import-untyped]
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as message_levels
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from deepfakesite import secret_key
@@ -60,6 +61,7 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_rq",
+    "audit",
     "accounts",
     "analysis",
     "deepfakesite",
@@ -67,6 +69,7 @@ INSTALLED_APPS = [
 
 # A request without a session is turned away, and an oversized one refused, before the CSRF check reads its body.
 MIDDLEWARE = [
+    "deepfakesite.request_context.request_context",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -140,6 +143,12 @@ UNMASK = Limits(
     job_timeout_s=env.float("JOB_TIMEOUT_S", default=_defaults.job_timeout_s),
     max_lost_leases=env.int("MAX_LOST_LEASES", default=_defaults.max_lost_leases),
 )
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
+if RETENTION_DAYS < 0:
+    raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)  # 0: the audit trail is kept for ever
+if AUDIT_RETENTION_DAYS < 0:
+    raise ImproperlyConfigured("AUDIT_RETENTION_DAYS is a number of days, or 0 to keep the audit trail.")
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
@@ -256,6 +265,12 @@ STORAGES = {
 }
 if DEBUG:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+
+# Numbers for a monitoring system
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN is too short to keep a secret; take 16 characters or more.")
 
 # Words, times, logs
 

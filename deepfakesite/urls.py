@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts.views import end_session
-from deepfakesite import health, profile, views
+from deepfakesite import health, metrics, profile, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("accounts/profile/", profile.profile, name="profile"),
     path("accounts/profile/delete/", profile.delete_account, name="delete_account"),

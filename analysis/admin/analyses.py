@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from accounts.models import User
 from analysis import services, tasks
 from analysis.admin import looking
 from analysis.models import Analysis, FaceSample, FaceTrack, State
@@ -151,6 +152,13 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
                 asked - done,
             )
             self.message_user(request, text % {"count": asked - done}, messages.WARNING)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Analysis | None:
+        """What a page of one analysis shows; that it was looked at is told to the audit trail."""
+        shown = super().get_object(request, object_id, from_field)
+        if shown is not None and isinstance(request.user, User):
+            services.note_view(request.user, shown)
+        return shown
 
     def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
         services.delete([obj])

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from accounts.models import User
-from analysis import queries
+from analysis import queries, services
 from analysis.models import Analysis
 
 
@@ -19,9 +19,16 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def analysis_or_404(request: HttpRequest, pk: UUID) -> Analysis:
-    """The analysis, when it is theirs or they are staff."""
-    return get_object_or_404(queries.visible_to(person(request)), pk=pk)
+def analysis_or_404(request: HttpRequest, pk: UUID, *, noted: bool = True) -> Analysis:
+    """The analysis, when it is theirs or they are staff; who reaches somebody else's is noted in the audit trail.
+
+    ``noted=False`` is for the small pictures in lists.
+    """
+    who = person(request)
+    analysis = get_object_or_404(queries.visible_to(who), pk=pk)
+    if noted:
+        services.note_view(who, analysis)
+    return analysis
 
 
 def _is_known(user: User | AnonymousUser) -> TypeGuard[User]:

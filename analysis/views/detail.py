@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseStopPolling
 
-from analysis import queries
+from analysis import queries, services, turns
 from analysis.messages import sentence_for
 from analysis.models import Analysis, State
 from analysis.views import evidence, waiting
@@ -59,7 +59,7 @@ def status(request: HttpRequest, pk: UUID) -> JsonResponse:
             "state": analysis.state,
             "stage": analysis.stage or None,
             "share": analysis.share,
-            "queue_position": queries.queue_position(analysis),
+            "queue_position": turns.place_of(analysis),
             "seconds_left": queries.seconds_left(analysis),
             "error_code": analysis.error_code or None,
             "error": _sentence(analysis) or None,
@@ -78,6 +78,7 @@ def report(request: HttpRequest, pk: UUID) -> JsonResponse:
         raise Http404
     response = JsonResponse(analysis.report, status=HTTPStatus.OK, json_dumps_params={"indent": 2})
     if "download" in request.GET:
+        services.note_download(analysis)
         name = slugify(analysis.video.name.rpartition(".")[0])[:80] or "video"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}-report.json"'
     return response

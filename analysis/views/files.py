@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from analysis import media
+from analysis import media, services
 from analysis.models import AnnotatedFrame, FaceSample
 from analysis.views.access import analysis_or_404
 
@@ -34,15 +34,18 @@ def video_type(container: str) -> str:
 @require_safe
 def video(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The video as it was uploaded; with ``?download`` as a file under its own name."""
-    row = analysis_or_404(request, pk).video
+    analysis = analysis_or_404(request, pk)
+    row = analysis.video
     name = row.name if "download" in request.GET else None
+    if name is not None:
+        services.note_download(analysis)
     return media.serve(request, row.file, video_type(row.container), download_name=name)
 
 
 @login_not_required
 @require_safe
 def poster(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    row = analysis_or_404(request, pk).video
+    row = analysis_or_404(request, pk, noted=False).video
     if not row.poster:
         raise Http404
     return media.serve(request, row.poster, JPEG)

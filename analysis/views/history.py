@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from analysis import queries, services
+from analysis import queries, retention, services
 from analysis.forms import HistoryForm, SelectionForm
 from analysis.models import Analysis
 from analysis.views.access import person
@@ -26,7 +26,13 @@ def listing(request: HttpRequest) -> HttpResponse:
     page = Paginator(queries.with_counts(found), PAGE_SIZE).get_page(request.GET.get("page"))
     has_any = bool(page.paginator.count) or _own(request).exists()
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
-    context = {"form": form, "page": page, "page_numbers": numbers, "has_any": has_any}
+    context = {
+        "form": form,
+        "page": page,
+        "page_numbers": numbers,
+        "has_any": has_any,
+        "retention_days": retention.days_of(person(request)),
+    }
     return render(request, "analysis/list.html", context)
 
 

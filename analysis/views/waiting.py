@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from analysis import queries
+from analysis import queries, turns
 from analysis.models import Analysis, Stage, State
 
 
@@ -30,7 +30,7 @@ class Progress:
 
 
 def progress_of(analysis: Analysis) -> Progress:
-    position = queries.queue_position(analysis)
+    position = turns.place_of(analysis)
     heading = _heading(analysis, position)
     return Progress(
         heading=heading,

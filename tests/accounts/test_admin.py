@@ -49,6 +49,8 @@ def fields(person: User, **changed: Any) -> dict[str, Any]:
         "display_name": person.display_name,
         "is_active": "on" if person.is_active else "",
         "max_queued": person.max_queued,
+        "max_running": person.max_running,
+        "max_minutes_a_day": person.max_minutes_a_day,
         "max_storage_bytes": person.max_storage_bytes,
     }
     return {name: value for name, value in (values | changed).items() if value != ""}
@@ -84,10 +86,21 @@ def test_the_same_address_is_refused_in_words(client: Client, root: User) -> Non
 def test_quotas_are_set(client: Client, root: User) -> None:
     person = make_user()
 
-    client.post(reverse(CHANGE, args=[person.pk]), fields(person, max_queued=3, max_storage_bytes=1000))
+    asked = {"max_queued": 3, "max_running": 4, "max_minutes_a_day": 5, "max_storage_bytes": 1000}
+    client.post(reverse(CHANGE, args=[person.pk]), fields(person, **asked))
 
     person.refresh_from_db()
-    assert (person.max_queued, person.max_storage_bytes) == (3, 1000)
+    assert {name: getattr(person, name) for name in asked} == asked
+
+
+def test_nobody_can_be_kept_from_running_anything(client: Client, root: User) -> None:
+    person = make_user()
+
+    page = client.post(reverse(CHANGE, args=[person.pk]), fields(person, max_running=0)).content.decode()
+
+    person.refresh_from_db()
+    assert "greater than or equal to 1" in page
+    assert person.max_running == 2
 
 
 def test_a_changed_address_is_the_one_to_log_in_with(client: Client, root: User) -> None:

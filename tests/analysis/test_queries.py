@@ -1,4 +1,4 @@
-"""Who sees what, the place in the queue, the time left; in how many queries."""
+"""Who sees what, the time left; in how many queries."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from analysis import queries
-from analysis.models import Analysis, State
+from analysis.models import State
 from tests.analysis.builders import make_analysis, make_user, make_video
 
 pytestmark = pytest.mark.django_db
@@ -37,21 +37,6 @@ def test_list_with_videos_and_counts_is_one_query(
     with django_assert_num_queries(1):
         rows = list(queries.with_counts(queries.visible_to(owner)))
         assert [(row.video.owner_id, row.people) for row in rows] == [(owner.pk, 1)] * count  # type: ignore[attr-defined]
-
-
-def test_queue_position_counts_those_that_wait_longer() -> None:
-    now = timezone.now()
-    third, first, second = (make_analysis(queued_at=now - timedelta(seconds=age)) for age in (1, 30, 20))
-    running = make_analysis(State.RUNNING, queued_at=now - timedelta(seconds=60))
-
-    assert [queries.queue_position(row) for row in (first, second, third, running)] == [1, 2, 3, None]
-
-
-def test_queue_positions_differ_when_queued_at_the_same_moment() -> None:
-    now = timezone.now()
-    assert {queries.queue_position(row) for row in [make_analysis(queued_at=now) for _n in range(3)]} <= {1, 2, 3}
-    rows = list(Analysis.objects.filter(state=State.QUEUED))
-    assert sorted(queries.queue_position(row) or 0 for row in rows) == [1, 2, 3]
 
 
 def test_seconds_left_follow_from_the_pace_so_far() -> None:

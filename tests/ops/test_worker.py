@@ -87,7 +87,7 @@ def running(**fields: int) -> Analysis:
 def test_an_analysis_that_costs_too_many_processes_fails() -> None:
     analysis = running(lost_leases=2)
 
-    assert give_back(str(analysis.pk), analysis.attempt, blame=True) is True
+    assert give_back("a worker", blame=True) is True
 
     analysis.refresh_from_db()
     assert (analysis.state, analysis.error_code) == (State.FAILED, "lost")
@@ -97,10 +97,20 @@ def test_an_analysis_that_costs_too_many_processes_fails() -> None:
 def test_an_analysis_is_not_blamed_for_a_worker_that_was_told_to_stop() -> None:
     analysis = running(lost_leases=2)
 
-    assert give_back(str(analysis.pk), analysis.attempt, blame=False) is True
+    assert give_back("a worker", blame=False) is True
 
     analysis.refresh_from_db()
     assert (analysis.state, analysis.attempt, analysis.lost_leases) == (State.QUEUED, 2, 1)
+
+
+@pytest.mark.django_db
+def test_only_what_the_dead_process_ran_is_given_back() -> None:
+    analysis = running()
+
+    assert give_back("another worker", blame=True) is False
+
+    analysis.refresh_from_db()
+    assert analysis.state == State.RUNNING
 
 
 @pytest.mark.django_db
@@ -108,7 +118,7 @@ def test_a_run_that_has_ended_is_not_given_back() -> None:
     analysis = running()
     assert lifecycle.cancel(analysis.pk)
 
-    assert give_back(str(analysis.pk), analysis.attempt, blame=True) is False
+    assert give_back("a worker", blame=True) is False
 
     analysis.refresh_from_db()
     assert analysis.state == State.CANCELLED

@@ -136,6 +136,7 @@ OPEN = {
     "home",
     "about",
     "healthz",
+    "metrics",
     "favicon",
     "account_login",
     "account_signup",

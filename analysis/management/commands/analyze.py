@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from analysis import queries, services
+from analysis import services, turns
 from analysis.messages import reason_sentence, sentence_for
 from analysis.models import DEFAULT_FRAMES, Analysis, State
 from detector.summary import MOST_SURE
@@ -64,7 +64,7 @@ class Command(BaseCommand):
     def _show(self, analysis: Analysis, said: str) -> str:
         """One line that is written over on a terminal, and written only when it changes elsewhere."""
         if analysis.state == State.QUEUED:
-            words = f"Waiting, number {queries.queue_position(analysis)} in the queue"
+            words = f"Waiting, number {turns.place_of(analysis)} in the queue"
         else:
             words = f"{analysis.get_stage_display() or 'Starting'}: {analysis.share:.0%}"
         if words != said:

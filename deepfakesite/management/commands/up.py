@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentTypeError
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 
-from analysis import tasks
+from analysis import services, tasks
+from audit import trail
 from deepfakesite import instance, static_files, valkey
 from deepfakesite.supervision import Child, Supervisor
 
 RECONCILE_EVERY_S = 15.0
+PRUNE_EVERY_S = 3600.0  # pages name the day on which a video is deleted, so that it may not be the next
 QUEUE_PATIENCE_S = 20.0
 
 logger = logging.getLogger(__name__)
@@ -66,6 +69,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             call_command("createcachetable", verbosity=0)
             self._register_models()
+            note_settings()
         except DatabaseError as error:
             raise CommandError(f"The database cannot be made ready: {error}. Check DATABASE_URL.") from error
         if static_files.collect_if_changed():
@@ -84,7 +88,8 @@ class Command(BaseCommand):
         queue_server = next((child for child in supervisor.children if child.rank == 0), None)
         if queue_server is not None:
             self._start_queue(queue_server)
-        threading.Thread(target=reconcile_until, args=(supervisor.stop,), daemon=True).start()
+        for repeated in (reconcile_until, prune_until):
+            threading.Thread(target=repeated, args=(supervisor.stop,), daemon=True).start()
         self._greet(host, port)
         supervisor.run()
         self._say("Stopped.")
@@ -131,6 +136,17 @@ def administrator_command() -> str:
     return f"{setting}{sys.executable} {settings.BASE_DIR / 'manage.py'} createsuperuser"
 
 
+def note_settings() -> None:
+    """Tell the audit trail which rules this installation runs with, when they are others than the last time."""
+    trail.note_settings(
+        RETENTION_DAYS=settings.RETENTION_DAYS,
+        AUDIT_RETENTION_DAYS=settings.AUDIT_RETENTION_DAYS,
+        SIGNUP_OPEN=settings.ACCOUNT_SIGNUP_OPEN,
+        ACCOUNT_EMAIL_VERIFICATION=settings.ACCOUNT_EMAIL_VERIFICATION,
+        LIMITS=asdict(settings.UNMASK),
+    )
+
+
 def reconcile_until(stop: threading.Event) -> None:
     """Bring queue and database together now and then; a failure is logged and tried again."""
     while not stop.is_set():
@@ -141,6 +157,19 @@ def reconcile_until(stop: threading.Event) -> None:
         finally:
             connections.close_all()
         stop.wait(RECONCILE_EVERY_S)
+
+
+def prune_until(stop: threading.Event) -> None:
+    """Delete now and then what retention does not keep any longer; a failure is logged and tried again."""
+    while not stop.is_set():
+        try:
+            services.prune()
+            trail.forget(settings.AUDIT_RETENTION_DAYS)
+        except Exception:  # as above
+            logger.exception("What is due could not be deleted; it is tried again in an hour.")
+        finally:
+            connections.close_all()
+        stop.wait(PRUNE_EVERY_S)
 
 
 def port_number(value: str) -> int:

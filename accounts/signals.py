@@ -1,0 +1,44 @@
+"""Log-ins, passwords, addresses and second factors, told to the audit trail as Django and allauth tell of them."""
+
+from typing import Any
+
+from allauth.account import signals as account_signals
+from allauth.mfa import signals as mfa_signals
+from django.contrib.auth import signals as auth_signals
+
+from accounts.models import User
+from audit import trail
+from audit.models import Action
+
+_OF_A_PERSON = {
+    auth_signals.user_logged_in: Action.LOGGED_IN,
+    auth_signals.user_logged_out: Action.LOGGED_OUT,
+    account_signals.user_signed_up: Action.PERSON_ADDED,
+    account_signals.password_changed: Action.PASSWORD_CHANGED,
+    account_signals.password_set: Action.PASSWORD_CHANGED,
+    account_signals.password_reset: Action.PASSWORD_CHANGED,
+    account_signals.email_changed: Action.ADDRESS_CHANGED,
+    mfa_signals.authenticator_added: Action.SECOND_FACTOR_ADDED,
+    mfa_signals.authenticator_removed: Action.SECOND_FACTOR_REMOVED,
+    mfa_signals.authentication_failed: Action.LOG_IN_FAILED,
+}
+
+
+def connect() -> None:
+    """Called once, when the application is ready."""
+    for signal in _OF_A_PERSON:
+        signal.connect(_note, dispatch_uid=f"audit {id(signal)}")
+    auth_signals.user_login_failed.connect(_note_failure, dispatch_uid="audit user_login_failed")
+
+
+def _note(signal: Any, user: User | None = None, **_others: Any) -> None:
+    if user is not None and user.pk is not None:
+        trail.record(_OF_A_PERSON[signal], "person", user.pk, owner_id=user.pk)
+
+
+def _note_failure(credentials: dict[str, Any], **_others: Any) -> None:
+    """Whose account it was, where there is one. What was typed may be anything, a password even, and is not kept."""
+    email = str(credentials.get("email") or credentials.get("username") or "")
+    person = User.objects.filter(email__iexact=email).first() if email else None
+    pk = person.pk if person is not None else None
+    trail.record(Action.LOG_IN_FAILED, "person", pk or "", owner_id=pk)

@@ -1,0 +1,170 @@
+"""Puts an installation back as a backup has it.
+
+Nothing is touched before the whole backup has been verified. What is new is laid beside what is there; then the two
+change places by renaming, the database is brought up to date, and only then what was there goes. When anything fails in
+between, what was there comes back. (PostgreSQL restores into an empty database only, in one transaction.)
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.management import call_command
+from django.db import DatabaseError, connection, connections
+
+from analysis import lifecycle
+from deepfakesite import instance
+from deepfakesite.backups import database, manifest
+from deepfakesite.backups.manifest import MEDIA, SECRET_KEY, Manifest, Unusable
+
+KEPT = {".gitignore"}  # in the media folder; belongs to the program
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored, and how many analyses that were running wait again."""
+
+    manifest: Manifest
+    queued_again: int
+
+
+def restore(source: Path, *, replace: bool = False) -> Restored:
+    """Restores the backup in ``source``; ``replace`` allows it where an installation has data already.
+
+    Raises Unusable, and leaves everything as it was, when it cannot.
+    """
+    source = source.expanduser().absolute()
+    found = manifest.read(source)
+    _check(found)
+    manifest.verify(source, found)
+    try:
+        with instance.lock(settings.DATA_DIR):
+            if _holds_data() and (not replace or connection.vendor == "postgresql"):
+                raise Unusable(_occupied())
+            return Restored(found, _restore(source, found))
+    except instance.AlreadyRunning as error:
+        raise Unusable(f"The site runs in {settings.DATA_DIR}. Stop it, then restore.") from error
+    except (OSError, DatabaseError) as error:
+        raise Unusable(f"Nothing was restored, and what was there is there still: {error}.") from error
+
+
+def _check(found: Manifest) -> None:
+    if found.vendor != connection.vendor:
+        raise Unusable(
+            f"The backup is of a {found.vendor} database, and DATABASE_URL names a {connection.vendor} one; the two "
+            "cannot be exchanged."
+        )
+    if not database.is_known(found.migrations):
+        raise Unusable(f"The backup was made by a newer version ({found.unmask}). Install that one, then restore.")
+    if found.database not in found.files:
+        raise Unusable("The backup holds no database; take another backup.")
+    if not isinstance(default_storage, FileSystemStorage):
+        raise Unusable("The media are not kept in a folder; put the backup's media there with their own tools.")
+
+
+def _holds_data() -> bool:
+    return database.holds_data() or bool(_stored())
+
+
+def _stored() -> list[Path]:
+    """What lies in the media folder."""
+    media = Path(settings.MEDIA_ROOT)
+    return [path for path in media.iterdir() if path.name not in KEPT] if media.is_dir() else []
+
+
+def _occupied() -> str:
+    if connection.vendor == "postgresql":
+        return "The database that DATABASE_URL names is not empty. Make a new one with `createdb`, and name that."
+    return (
+        f"There are data in {settings.DATA_DIR} already. Choose an empty DATA_DIR, or say --replace to have them "
+        "removed once the backup has been restored."
+    )
+
+
+def _restore(source: Path, found: Manifest) -> int:
+    media = Path(settings.MEDIA_ROOT)
+    media.mkdir(mode=0o700, parents=True, exist_ok=True)
+    swap = Swap(old=media / f".replaced-{os.getpid()}", new=media / f".restoring-{os.getpid()}")
+    with swap.undone_on_failure():
+        _lay_beside(source, found, swap.new)
+        connections.close_all()
+        if connection.vendor == "postgresql":
+            database.restore_postgresql(source / found.database)
+        else:
+            path = database.sqlite_path()
+            journals = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm")]
+            for old in (path, *journals):
+                swap.take_away(old)
+            swap.put(swap.new / found.database, path)
+            swap.made_since = journals
+        for path in _stored():
+            if path not in (swap.old, swap.new):
+                swap.take_away(path)
+        for path in sorted((swap.new / MEDIA).iterdir()):
+            swap.put(path, media / path.name)
+        if SECRET_KEY in found.files:
+            key = Path(settings.DATA_DIR) / SECRET_KEY
+            swap.take_away(key)
+            swap.put(swap.new / SECRET_KEY, key)
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
+        queued_again = lifecycle.take_back_all()
+        connections.close_all()
+    return queued_again
+
+
+def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:
+    """Copies the backup's files into ``folder``, and checks each copy: a disk may fail between two readings."""
+    (folder / MEDIA).mkdir(mode=0o700, parents=True)
+    for name, expected in found.files.items():
+        if connection.vendor == "postgresql" and name == found.database:
+            continue
+        path = folder / manifest.inside(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (source / name).open("rb") as before, open(path, "xb", opener=manifest.private) as after:
+            shutil.copyfileobj(before, after, 1024 * 1024)
+        if manifest.sum_of(path) != expected:
+            raise Unusable(f"{name} changed while it was copied. Nothing was restored; check the disk.")
+
+
+class Swap:
+    """Renames that can be taken back. ``old`` and ``new`` are folders on the disk of the media, gone at the end."""
+
+    def __init__(self, old: Path, new: Path) -> None:
+        self.old, self.new = old, new
+        self.made_since: list[Path] = []  # files that come into being beside what is new, and must not outlive it
+        self._moves: list[tuple[Path, Path]] = []
+
+    def take_away(self, path: Path) -> None:
+        """Moves what is there out of the way."""
+        if path.exists():
+            self.old.mkdir(mode=0o700, exist_ok=True)
+            self._move(path, self.old / f"{len(self._moves)}-{path.name}")
+
+    def put(self, path: Path, target: Path) -> None:
+        """Moves what is new to its place."""
+        self._move(path, target)
+
+    def _move(self, source: Path, target: Path) -> None:
+        shutil.move(source, target)  # a rename, unless the database lies on another disk than the media
+        self._moves.append((source, target))
+
+    @contextlib.contextmanager
+    def undone_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            connections.close_all()
+            for path in self.made_since:
+                path.unlink(missing_ok=True)
+            for source, target in reversed(self._moves):
+                shutil.move(target, source)
+            raise
+        finally:
+            for folder in (self.new, self.old):
+                shutil.rmtree(folder, ignore_errors=True)
