@@ -29,7 +29,6 @@ class Code(StrEnum):
     LOST = "lost"  # the worker died with it too often
     FILE_MISSING = "file_missing"  # the stored video is gone
     FILE_CHANGED = "file_changed"  # the stored video is not the one that was uploaded
-    TOO_DEMANDING = "too_demanding"  # opening it needs more memory than the limited child process has
     QUEUE_FULL = "queue_full"
     STORAGE_FULL = "storage_full"
     LARGER_THAN_STORAGE = "larger_than_storage"  # one video alone is more than its owner may keep
@@ -99,8 +98,12 @@ _SENTENCES: dict[str, str] = {
         "The stored video is not the one that was uploaded, so it was not examined. Please delete this analysis "
         "and upload the video again."
     ),
-    Code.TOO_DEMANDING: noop(
-        "Opening this video takes more memory than is allowed here. Please export it again as an ordinary MP4 "
+    ErrorCode.DECODER_CRASHED: noop(
+        "The program that reads videos broke down over this one, as happens with damaged or manipulated files. It was "
+        "shut off, so nothing else is affected. Please export the video again as MP4 (H.264) and upload that."
+    ),
+    ErrorCode.TOO_DEMANDING: noop(
+        "Reading this video takes more memory than is allowed here. Please export it again as an ordinary MP4 "
         "(H.264), or scale it down."
     ),
     Code.STORAGE_FULL: noop(

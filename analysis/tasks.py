@@ -22,7 +22,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
-from analysis import files, lifecycle, model_versions, results, turns
+from analysis import files, inspection, lifecycle, model_versions, results, turns
 from analysis.leases import Lease
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
@@ -187,22 +187,18 @@ def _model_for(analysis: Analysis) -> "tuple[ModelVersion, Release]":
 
 
 def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lease: Lease) -> Report:
-    from detector import pipeline, video  # noqa: PLC0415 -- slow import, and the web process imports this module
+    from detector import pipeline  # noqa: PLC0415 -- slow import, and the web process imports this module
 
-    bounds = settings.UNMASK
-    return pipeline.analyze(
-        path,
-        _network(release),
-        pipeline.Settings(
-            frames=frames,
-            limits=video.Limits(
-                max_bytes=bounds.max_upload_bytes, max_duration_s=bounds.max_duration_s, max_pixels=bounds.max_pixels
-            ),
-        ),
-        out_dir=pictures,
-        on_progress=lease.on_progress,
-        should_stop=lease.should_stop,
-    )
+    with inspection.reader(path, inspection.work_allowance()) as reader:  # it starts while the network is loaded
+        return pipeline.analyze(
+            path,
+            _network(release),
+            pipeline.Settings(frames=frames, limits=reader.limits),
+            out_dir=pictures,
+            on_progress=lease.on_progress,
+            should_stop=lease.should_stop,
+            reader=reader,
+        )
 
 
 def _network(release: "Release") -> "Network":

@@ -112,13 +112,46 @@ def disk_space() -> Finding:
 def decoder(clip: Path) -> Finding:
     """A clip of the sample photograph can be made and opened."""
     try:
-        from detector import sample_clip, video  # noqa: PLC0415 -- slow import
+        from detector import sample_clip  # noqa: PLC0415 -- slow import
+        from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
         sample_clip.make_clip(clip, seconds=2.0)
-        stream = video.probe(clip, video.Limits())
-    except (DetectorError, ImportError, OSError, ValueError) as error:
+        with Reader(clip) as reader:
+            stream = reader.info()
+    except (DetectorError, ImportError, OSError, RuntimeError, ValueError) as error:
         return Finding("decoder", False, f"A clip cannot be made and opened ({error}). Run `make setup` again.")
     return Finding("decoder", True, f"A clip was made and opened ({stream.codec}, {stream.width} x {stream.height}).")
+
+
+def confinement(clip: Path) -> Finding:
+    """How far the process that reads videos is shut off; a kernel that gives less is no fault, but should be known."""
+    if not clip.exists():
+        return Finding("confinement", False, "There is no clip to read; see decoder.")
+    try:
+        from detector.reader import Reader  # noqa: PLC0415 -- slow import
+
+        with Reader(clip) as reader:
+            found = reader.confinement()
+    except (DetectorError, ImportError, OSError, RuntimeError) as error:
+        return Finding(
+            "confinement", False, f"No process that reads videos can be had ({error}). Run `make setup` again."
+        )
+    if found.seccomp and found.landlock:
+        return Finding(
+            "confinement",
+            True,
+            "Videos are read in a process without network and other programs (seccomp) that sees one file (Landlock), "
+            "with limits on memory, time and files.",
+        )
+    given = [name for name, has in (("seccomp", found.seccomp), ("Landlock", found.landlock)) if has]
+    missing = " and ".join(name for name in ("seccomp", "Landlock") if name not in given)
+    return Finding(
+        "confinement",
+        True,
+        f"Videos are read in a process with limits on memory, time and files{' and ' + given[0] if given else ''}, but "
+        f"this system gives no {missing}, so a video that takes over the decoder is held back less. Linux from 5.13 on "
+        "x86-64 has both, unless a container forbids them.",
+    )
 
 
 def analysis(clip: Path, folder: Path) -> Finding:
@@ -157,7 +190,7 @@ def examine(report: Callable[[Finding], None]) -> bool:
         folder = Path(name)
         clip = folder / "clip.mp4"
         questions: list[Callable[[], Finding]] = [database, queue, worker, weights, media, disk_space]
-        questions += [lambda: decoder(clip), lambda: analysis(clip, folder)]
+        questions += [lambda: decoder(clip), lambda: confinement(clip), lambda: analysis(clip, folder)]
         for question in questions:
             finding = question()
             report(finding)

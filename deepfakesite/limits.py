@@ -13,7 +13,9 @@ class Limits:
     max_upload_bytes: int = 2 * 1024**3
     max_duration_s: float = 3600.0
     max_pixels: int = 3840 * 2160 * 2  # of one frame
-    probe_timeout_s: float = 20.0  # the child process that opens an upload
+    probe_timeout_s: float = 20.0  # the confined process that opens an upload
+    decode_timeout_s: float = 1800.0  # the confined process that decodes a video for an analysis
+    decode_memory_bytes: int = 3 * 1024**3  # address space of either
     lease_s: float = 60.0  # how long a worker's claim lasts without a heartbeat
     heartbeat_s: float = 10.0
     job_timeout_s: float = 3600.0  # one attempt at one analysis

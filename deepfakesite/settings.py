@@ -138,6 +138,8 @@ UNMASK = Limits(
     max_duration_s=env.float("MAX_DURATION_S", default=_defaults.max_duration_s),
     max_pixels=env.int("MAX_PIXELS", default=_defaults.max_pixels),
     probe_timeout_s=env.float("PROBE_TIMEOUT_S", default=_defaults.probe_timeout_s),
+    decode_timeout_s=env.float("DECODE_TIMEOUT_S", default=_defaults.decode_timeout_s),
+    decode_memory_bytes=env.int("DECODE_MEMORY_BYTES", default=_defaults.decode_memory_bytes),
     lease_s=env.float("LEASE_S", default=_defaults.lease_s),
     heartbeat_s=env.float("HEARTBEAT_S", default=_defaults.heartbeat_s),
     job_timeout_s=env.float("JOB_TIMEOUT_S", default=_defaults.job_timeout_s),

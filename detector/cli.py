@@ -1,8 +1,8 @@
 """The command line: ``python -m detector analyze | probe | evaluate | robustness | bench``; ``--help`` explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
-input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: ``probe`` runs in a child
-process with little memory, and an interruption while something loads must end quietly too.
+input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: an interruption while
+something loads must end quietly too. Videos to be examined are read in a confined process, as the platform does.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from detector import cli_measure
 from detector.cli_options import (
@@ -26,6 +26,10 @@ from detector.cli_options import (
     settings_of,
 )
 from detector.errors import DetectorError
+
+if TYPE_CHECKING:
+    from detector.reader import Reader
+    from detector.stream import Limits
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -62,10 +66,15 @@ def _refuse(sentence: str) -> int:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from detector.video import probe  # noqa: PLC0415 -- slow import
+    from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
     limits = limits_of(options)
-    probe(options.video, limits)  # so that a wrong file is refused before the network has been loaded
+    with Reader(options.video, limits) as reader:
+        reader.info()  # so that a wrong file is refused before the network has been loaded
+        return _judge(options, limits, reader)
+
+
+def _judge(options: argparse.Namespace, limits: "Limits", reader: "Reader") -> int:
     from detector import pipeline, summary  # noqa: PLC0415 -- slow import
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
@@ -83,6 +92,7 @@ def _analyze(options: argparse.Namespace) -> int:
             settings,
             out_dir=options.out,
             on_progress=lambda stage, share: bar.show(summary.STAGE_WORDS[stage], share),
+            reader=reader,
         )
     if options.json:
         print_json(report.to_json())
@@ -92,12 +102,14 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    from detector.video import probe, save_poster  # noqa: PLC0415 -- slow import
+    from detector import poster  # noqa: PLC0415 -- slow import
+    from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
     try:
-        info = probe(options.path, limits_of(options))
-        if options.poster:
-            save_poster(options.path, info, options.poster)
+        with Reader(options.path, limits_of(options)) as reader:
+            info = reader.info()
+            if options.poster:
+                poster.save(reader, options.poster)
     except DetectorError as error:
         if options.json:
             print_json({"error": {"code": str(error.code), "message": str(error)}})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from detector.pipeline import Settings
     from detector.release import Release
-    from detector.video import Limits
+    from detector.stream import Limits
 
 OK = 0
 
@@ -47,7 +47,7 @@ def check_frames(frames: int) -> None:
 
 def limits_of(options: argparse.Namespace) -> "Limits":
     """The limits that were asked for."""
-    from detector.video import Limits  # noqa: PLC0415 -- slow import
+    from detector.stream import Limits  # noqa: PLC0415 -- needed by few commands
 
     return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
 
@@ -60,7 +60,7 @@ def add_depth(command: argparse.ArgumentParser) -> None:
 
 def add_limits(command: argparse.ArgumentParser) -> None:
     """What is refused."""
-    from detector.video import Limits  # noqa: PLC0415 -- slow import
+    from detector.stream import Limits  # noqa: PLC0415 -- needed by few commands
 
     limits = Limits()
     command.add_argument("--max-bytes", type=int, default=limits.max_bytes, help="default: %(default)s")

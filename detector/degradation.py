@@ -15,7 +15,8 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
-from detector.video import Limits, probe, sample
+from detector.stream import Limits
+from detector.video import probe, sample
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, int], Picture]  # an (H, W, 3) RGB picture and its number in the video
@@ -84,7 +85,7 @@ def write_degraded(source: Path, degradation: Degradation, target: Path, limits:
             stream.pix_fmt, stream.time_base = "yuv420p", TIME_BASE
             stream.codec_context.thread_count = 1
             last = -1
-            for index, time_s, picture in sample(source, info, moments):
+            for index, time_s, picture in sample(source, info, moments, limits=limits):
                 changed = _even(change(picture, index))
                 if index == 0:
                     stream.height, stream.width = changed.shape[:2]

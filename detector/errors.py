@@ -16,7 +16,9 @@ class ErrorCode(StrEnum):
     MODEL_MISSING = "model_missing"
     MODEL_DAMAGED = "model_damaged"  # checksum or layout of the weights is wrong
     CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"  # the limited child process ran past its time
+    TIMED_OUT = "timed_out"  # the confined decoder ran past its time
+    TOO_DEMANDING = "too_demanding"  # decoding needs more memory than the confined decoder has
+    DECODER_CRASHED = "decoder_crashed"  # the confined decoder died over the video, or gave answers without sense
 
 
 class DetectorError(Exception):

@@ -1,13 +1,12 @@
-"""Reads the sampled frames of a video, finds the faces in each, and follows every person through them.
+"""Takes the sampled frames of a video, finds the faces in each, and follows every person through them.
 
 Training and serving both come this way, so a network is trained on crops made as those it will judge. Frames pass one
 at a time: what is kept of each is its faces' crops and, on request, a smaller JPEG to draw on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from detector import crops, faces, jpeg, tracking
 from detector.release import CropShape
 from detector.tracking import Sighting
-from detector.video import StreamInfo, sample
 
 
 @dataclass(frozen=True)
@@ -36,33 +34,30 @@ class Followed:
     frames: list[Frame] = field(default_factory=list)
     tracks: list[list[Sighting]] = field(default_factory=list)  # the person seen most first
     people_left_out: int = 0  # beyond ``max_people``
-    reading_s: float = 0.0  # decoding
+    reading_s: float = 0.0  # waiting for pictures
     finding_s: float = 0.0  # faces, crops, tracks
 
 
 def follow(
-    path: Path,
-    info: StreamInfo,
-    count: int,
+    pictures: Iterable[tuple[int, float, NDArray[np.uint8]]],
     shape: CropShape,
     *,
     max_faces: int,
     max_people: int,
     keep_width: int | None = None,
     on_frame: Callable[[int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Followed:
-    """The people in ``count`` frames at regular intervals; ``on_frame`` is told how many frames are done.
+    """The people in ``pictures``, which are what ``sample`` of a Reader yields; ``on_frame`` is told how many are done.
 
-    Raises DetectorError: UNREADABLE or CANCELLED. Memory holds one frame, the crops, and the JPEGs when ``keep_width``
-    is given.
+    Raises what the pictures' source raises. Memory holds one picture, the crops, and the JPEGs when ``keep_width`` is
+    given.
     """
     followed = Followed()
     sightings: list[list[Sighting]] = []
     cuts: set[int] = set()
     histogram: NDArray[np.float32] | None = None
     clock = time.perf_counter()
-    for index, time_s, picture in sample(path, info, count, should_stop):
+    for index, time_s, picture in pictures:
         followed.reading_s += time.perf_counter() - clock
         clock = time.perf_counter()
         before, histogram = histogram, tracking.colour_histogram(picture)

@@ -15,9 +15,10 @@ from detector import drawing, heatmap, jpeg, verdict
 from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.inference import FrameOutput, Network
+from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
+from detector.stream import Limits, StreamInfo
 from detector.tracking import Sighting
-from detector.video import Limits, StreamInfo, probe
 
 STAGES = ("reading", "faces", "judging", "drawing")
 STAGE_ENDS = {"reading": 0.03, "faces": 0.62, "judging": 0.88, "drawing": 1.0}  # shares of the whole, by usual cost
@@ -51,21 +52,36 @@ def analyze(
     on_progress: Callable[[str, float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     sha256: str | None = None,
+    reader: Reader | None = None,
 ) -> Report:
     """Examine the video at ``path`` and say what was found.
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
-    asked between frames and between batches. ``sha256`` saves reading the file when it is known. Raises DetectorError
-    with one of the codes of ``video.probe``, or CANCELLED.
+    asked between frames and between batches. ``sha256`` saves reading the file when it is known. ``reader`` is one on
+    this path that was entered already, so that its start costs no time here. Raises as a Reader does; when the decoder
+    is stopped, the frames read until then count for nothing.
     """
+    if reader is None:
+        with Reader(path, (settings or Settings()).limits) as own:
+            return analyze(
+                path,
+                network,
+                settings,
+                out_dir=out_dir,
+                on_progress=on_progress,
+                should_stop=should_stop,
+                sha256=sha256,
+                reader=own,
+            )
     settings = settings or Settings()
     job = _Job(network, settings, on_progress or _ignore, should_stop or _never)
     started = time.perf_counter()
-    info = job.timed("probe", lambda: probe(path, settings.limits))
+    info = job.timed("probe", lambda: reader.info(job.should_stop))
     digest = sha256 or job.timed("probe", lambda: _sha256(path))
     job.progress("reading", 1.0)
-    followed = job.follow(path, info, keep=out_dir is not None)
+    followed = job.follow(reader, keep=out_dir is not None)
+    reader.close()
     outputs = job.timed("network", lambda: job.judge(followed.tracks))
     tracks = job.timed("verdict", lambda: job.tracks(followed.tracks, outputs))
     people = sum(track.probability_fake is not None for track in tracks)
@@ -122,17 +138,14 @@ class _Job:
         if self.should_stop():
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
 
-    def follow(self, path: Path, info: StreamInfo, keep: bool) -> Followed:
+    def follow(self, reader: Reader, keep: bool) -> Followed:
         followed = follow(
-            path,
-            info,
-            self.settings.frames,
+            reader.sample(self.settings.frames, self.should_stop),
             self.network.release.crop,
             max_faces=self.settings.max_faces_per_frame,
             max_people=self.settings.max_people,
             keep_width=KEEP_WIDTH if keep else None,
             on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
-            should_stop=self.should_stop,
         )
         self.timings_s |= {"read": followed.reading_s, "faces": followed.finding_s}
         return followed

@@ -2,12 +2,16 @@
 
 Only local files of allowed containers are opened: FFmpeg is told to follow no other protocol, so that a playlist or a
 reference inside a container reaches nothing. Times come from presentation time stamps, never from counting frames.
+
+Whoever opens what strangers sent does it through reader.py, which calls this in a confined process.
 """
 
 import contextlib
+import itertools
+import mmap
+import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -18,107 +22,94 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from PIL import Image
 
 from detector.errors import DetectorError, ErrorCode
+from detector.stream import MAX_THREADS, Limits, StreamInfo, check_duration, check_pixels, checked_size
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts"  # FFmpeg's demuxer names
 READ = "MP4, MOV, MKV, WebM, AVI or GIF"
+REFUSED_SIZE = re.compile(r"Picture size (\d+)x(\d+) ")  # in FFmpeg's log
 # How files of these kinds begin: ISO base media and QuickTime, Matroska, AVI, GIF.
 BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3|RIFF.{4}AVI |GIF8[79]a", re.DOTALL)
+GUESSING = frozenset({"mpeg", "mpegts"})  # whose duration FFmpeg takes from a few time stamps
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is refused; the defaults suit a server that strangers upload to."""
-
-    max_bytes: int = 2 * 1024**3
-    max_duration_s: float = 3600.0
-    max_pixels: int = 3840 * 2160 * 2  # of one frame
-
-
-@dataclass(frozen=True)
-class StreamInfo:
-    """The first video stream of a file, after its rotation metadata."""
-
-    container: str
-    codec: str
-    width: int
-    height: int
-    rotation_deg: int  # counter-clockwise turn that makes the coded picture upright: 0, 90, 180 or 270
-    duration_s: float
-    frame_rate: float  # average, frames a second
-    size_bytes: int
+SPARE_BYTES, SPARE_FRAMES, PIXEL_BYTES = 8 * 1024**2, 4, 3  # less memory than that is a shortage
+STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
+_INT64 = 2**63
 
 
 def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
     """What ``path`` holds, after decoding its first frame.
 
-    Raises DetectorError: EMPTY, TOO_LARGE, UNREADABLE, UNSUPPORTED, NO_VIDEO_STREAM, TOO_LONG or TOO_MANY_PIXELS.
-    Costs one decoded frame, and a pass over the packets where the container does not say how long it is.
+    Raises DetectorError: EMPTY, TOO_LARGE, UNREADABLE, UNSUPPORTED, NO_VIDEO_STREAM, TOO_LONG, TOO_MANY_PIXELS or
+    TOO_DEMANDING. Costs one decoded frame, and a pass over the last packets, or over all, where the container does not
+    say how long the stream is.
     """
     limits = limits or Limits()
-    size_bytes = _checked_size(path, limits)
+    size_bytes = checked_size(path, limits)
     try:
-        with _open(path) as container:
-            stream = _video_stream(container)
-            _check_pixels(stream.width * stream.height, limits)
-            duration_s = _declared_duration(container, stream)
-            _check_duration(duration_s, limits)
-            first = next(container.decode(stream), None)
+        with _open(path, limits) as container:
+            stream = _video_stream(container, limits)
+            check_pixels(stream.width * stream.height, limits)
+            duration_s = max(_declared_duration(container, stream), _indexed_duration(stream))
+            check_duration(duration_s, limits)
+            first = next(_decoded(container, stream), None)
             if first is None:
+                check_pixels(_refused_pixels(path, limits), limits)
                 raise _unreadable()
-            _check_pixels(first.width * first.height, limits)
+            check_pixels(first.width * first.height, limits)
             rotation = _rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
-            is_of_all_streams = not stream.duration and len(container.streams) > 1
-        if duration_s <= 0 or is_of_all_streams:
-            duration_s = _measured_duration(path, duration_s) or duration_s
-            _check_duration(duration_s, limits)
+            is_declared = bool(stream.duration) and container.format.name not in GUESSING
+        if not is_declared:
+            duration_s = _measured_duration(path, limits, duration_s) or duration_s
+            check_duration(duration_s, limits)
     except FFmpegError as error:
-        raise _unreadable() from error
+        raise _explained(error) from error
     width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
     return StreamInfo(container_name, codec, width, height, rotation, duration_s, rate, size_bytes)
 
 
 def sample(
-    path: Path, info: StreamInfo, count: int, should_stop: Callable[[], bool] | None = None
+    path: Path,
+    info: StreamInfo,
+    count: int,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    limits: Limits | None = None,
+    max_side: int | None = None,
 ) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield (index, time_s, picture) of up to ``count`` frames at regular intervals over the whole video.
 
-    Pictures are (H, W, 3) uint8 RGB and upright. The targets are the middles of ``count`` equal parts of the video;
-    each gives the first frame at or after it, and no frame comes twice, so a short video yields fewer. Frames after a
-    damaged place are missing rather than an error. Raises DetectorError: UNREADABLE when nothing can be decoded,
-    CANCELLED when ``should_stop`` says so. One decoded frame is held at a time.
+    Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
+    are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
+    twice, so a short video yields fewer. Frames after a damaged place are missing rather than an error. Raises
+    DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when
+    ``should_stop`` says so. One decoded frame is held at a time.
     """
+    limits = limits or Limits()
     try:
-        with _open(path) as container:
-            frames = _regular_frames(container, _video_stream(container), info, count, should_stop)
+        with _open(path, limits) as container:
+            frames = _regular_frames(container, _video_stream(container, limits), info, count, should_stop)
             found = 0
             for time_s, frame in frames:
-                yield found, time_s, _upright(frame)
+                check_pixels(frame.width * frame.height, limits)
+                yield found, time_s, _upright(frame, max_side)
                 found += 1
     except FFmpegError as error:
-        raise _unreadable() from error
+        raise _explained(error) from error
     if not found:
         raise _unreadable()
 
 
-def save_poster(path: Path, info: StreamInfo, target: Path, max_width: int = 640) -> None:
-    """Write a JPEG of a frame from about a tenth into the video, at most ``max_width`` wide; ``info`` is probe's."""
-    _index, _time_s, picture = next(sample(path, info, 5))  # the middle of the first fifth
-    image = Image.fromarray(picture)
-    image.thumbnail((max_width, max_width))
-    image.save(target, "JPEG", quality=82)
-
-
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, limits: Limits) -> InputContainer:
     try:
-        container = av.open(str(path), options=OPTIONS)
+        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels)})
     except (FFmpegError, ValueError) as error:
+        if isinstance(error, MemoryError):
+            raise _explained(error) from error
         raise (_unreadable() if _begins_like_a_video(path) else _unsupported()) from error
     if not isinstance(container, InputContainer):
         raise TypeError("av.open gave an output container")
@@ -130,29 +121,13 @@ def _begins_like_a_video(path: Path) -> bool:
         return BEGINNING.match(file.read(16)) is not None
 
 
-def _checked_size(path: Path, limits: Limits) -> int:
-    try:
-        size_bytes = path.stat().st_size
-    except OSError as error:
-        raise DetectorError(ErrorCode.UNREADABLE, "The file cannot be found or opened; check its path.") from error
-    if not path.is_file():
-        raise DetectorError(ErrorCode.UNREADABLE, "This is not a file; give the path of a video file.")
-    if size_bytes == 0:
-        raise DetectorError(ErrorCode.EMPTY, "The file is empty (0 bytes); choose the video again.")
-    if size_bytes > limits.max_bytes:
-        raise DetectorError(
-            ErrorCode.TOO_LARGE,
-            f"The file has {size_bytes / 1e6:.0f} MB, more than the {limits.max_bytes / 1e6:.0f} MB allowed here; "
-            "shorten it or make it smaller.",
-        )
-    return size_bytes
-
-
-def _video_stream(container: InputContainer) -> VideoStream:
+def _video_stream(container: InputContainer, limits: Limits) -> VideoStream:
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     for stream in moving:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
+            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
             return stream
     if moving:
         raise _unsupported()
@@ -162,28 +137,22 @@ def _video_stream(container: InputContainer) -> VideoStream:
     )
 
 
-def _check_pixels(pixels: int, limits: Limits) -> None:
-    if pixels > limits.max_pixels:
-        raise DetectorError(
-            ErrorCode.TOO_MANY_PIXELS,
-            f"Each frame has {pixels / 1e6:.1f} megapixels, more than the {limits.max_pixels / 1e6:.1f} allowed here; "
-            "scale the video down.",
-        )
-
-
-def _check_duration(duration_s: float, limits: Limits) -> None:
-    if duration_s > limits.max_duration_s:
-        raise DetectorError(
-            ErrorCode.TOO_LONG,
-            f"The video lasts {duration_s / 60:.0f} minutes, longer than the {limits.max_duration_s / 60:.0f} "
-            "allowed here; cut out the part that matters.",
-        )
-
-
 def _unreadable() -> DetectorError:
     return DetectorError(
         ErrorCode.UNREADABLE,
         "No picture of the video can be decoded; it is damaged. Get another copy or convert it to MP4.",
+    )
+
+
+def _explained(error: Exception) -> DetectorError:
+    """What stopped the decoder: mostly damage, but running out of memory is no property of the file alone."""
+    return _too_demanding() if isinstance(error, MemoryError) else _unreadable()
+
+
+def _too_demanding() -> DetectorError:
+    return DetectorError(
+        ErrorCode.TOO_DEMANDING,
+        "Decoding the video takes more memory than is allowed here; convert it to an ordinary MP4 (H.264).",
     )
 
 
@@ -202,18 +171,50 @@ def _declared_duration(container: InputContainer, stream: VideoStream) -> float:
     return 0.0
 
 
-def _measured_duration(path: Path, from_s: float) -> float:
+def _indexed_duration(stream: VideoStream) -> float:
+    """When the last frame begins by the container's index, which may know of more than the header declares; else 0."""
+    entries = stream.index_entries
+    last = entries[len(entries) - 1] if len(entries) else None
+    if last is None:
+        return 0.0
+    return max(0.0, float(last.timestamp * (stream.time_base or 0)) - _start_s(stream))
+
+
+def _refused_pixels(path: Path, limits: Limits) -> int:
+    """Of a picture that FFmpeg would not take memory for, as it said so; 0 when that is not why nothing was decoded.
+
+    Nothing but FFmpeg's log tells. The log is kept off otherwise: it takes Python's lock, in the decoder's threads too.
+    """
+    pixels = 0
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as said, _open(path, limits) as container:
+            stream = _video_stream(container, limits)
+            stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+            for packet in itertools.islice(container.demux(stream), 3):
+                with contextlib.suppress(FFmpegError):
+                    packet.decode()
+                for _level, _name, words in said:
+                    if size := REFUSED_SIZE.search(words):
+                        pixels = max(pixels, int(size[1]) * int(size[2]))
+    except (FFmpegError, DetectorError):
+        pass
+    finally:
+        av.logging.set_level(None)
+    return pixels
+
+
+def _measured_duration(path: Path, limits: Limits, from_s: float) -> float:
     """The end of the packets' time stamps, read from the last key frame before ``from_s`` on where that can be sought.
 
-    For containers that declare no duration (a GIF, a cut-off WebM) or only that of their longest stream (Matroska).
+    For containers that declare no duration (a GIF, a cut-off WebM) or none of the stream's own (Matroska).
     """
     end = 0.0
-    with _open(path) as container:
-        stream = _video_stream(container)
+    with _open(path, limits) as container:
+        stream = _video_stream(container, limits)
         base = float(stream.time_base or 0)
         if from_s > 0:
-            with contextlib.suppress(FFmpegError):
-                container.seek(_pts(stream, from_s), stream=stream, backward=True)
+            _seek(container, stream, from_s)
         for packet in container.demux(stream):
             if packet.pts is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * base)
@@ -224,8 +225,10 @@ def _rotation(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) * 90 % 360
 
 
-def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
-    picture = frame.to_ndarray(format="rgb24")
+def _upright(frame: VideoFrame, max_side: int | None) -> NDArray[np.uint8]:
+    scale = min(1.0, max_side / max(frame.width, frame.height)) if max_side else 1.0
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(picture, _rotation(frame) // 90))
 
 
@@ -242,7 +245,7 @@ def _regular_frames(
 ) -> Iterator[tuple[float, VideoFrame]]:
     gap_s = info.duration_s / count
     targets = [(index + 0.5) * gap_s for index in range(count)]
-    tolerance_s = 0.5 / info.frame_rate if info.frame_rate > 0 else 0.0
+    tolerance_s = min(0.5 / info.frame_rate, gap_s) if info.frame_rate > 0 else 0.0
     frames = _decoded(container, stream)
     newest_s = sought_s = -1.0
     while targets:
@@ -250,15 +253,14 @@ def _regular_frames(
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
         if gap_s > SEEK_BEYOND_S and sought_s < targets[0] and _skips_frames(stream, newest_s, targets[0]):
             sought_s = targets[0]  # once for each target, whatever the container's index promises
-            container.seek(_pts(stream, targets[0]), stream=stream, backward=True)
-            frames = _decoded(container, stream)
+            if _seek(container, stream, targets[0]):
+                frames = _decoded(container, stream)
         frame = next(frames, None)
         if frame is None:
             return
-        if frame.pts is None or frame.time_base is None:
+        time_s = _time_s(stream, frame, info.duration_s)
+        if time_s is None:
             time_s = max(0.0, newest_s) + 2 * tolerance_s
-        else:
-            time_s = max(0.0, float(frame.pts * frame.time_base) - _start_s(stream))
         newest_s = max(newest_s, time_s)
         if time_s >= targets[0] - tolerance_s:
             while targets and time_s >= targets[0] - tolerance_s:
@@ -266,13 +268,49 @@ def _regular_frames(
             yield time_s, frame
 
 
+def _time_s(stream: VideoStream, frame: VideoFrame, duration_s: float) -> float | None:
+    """When ``frame`` is shown; None when that is not said, or lies well beyond the end."""
+    if frame.pts is None or frame.time_base is None:
+        return None
+    time_s = max(0.0, float(frame.pts * frame.time_base) - _start_s(stream))
+    return time_s if time_s <= duration_s + STRAY_S else None
+
+
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Frames from here on; a damaged packet is passed over, as players do."""
     for packet in container.demux(stream):
         try:
             yield from packet.decode()
-        except FFmpegError:
+        except FFmpegError as error:
+            if isinstance(error, MemoryError) or _is_memory_short(stream):
+                raise _too_demanding() from error
             continue
+
+
+def _is_memory_short(stream: VideoStream) -> bool:
+    """Whether so little of the address space is left that the decoder may have failed for that.
+
+    Some decoders report a frame that they could not take memory for as damage; passing over it would make the result
+    depend on the memory there is.
+    """
+    context = stream.codec_context
+    needed = SPARE_BYTES + SPARE_FRAMES * PIXEL_BYTES * max(0, context.width) * max(0, context.height)
+    try:
+        mmap.mmap(-1, needed).close()
+    except OSError:
+        return True
+    return False
+
+
+def _seek(container: InputContainer, stream: VideoStream, time_s: float) -> bool:
+    """Go to the last key frame before ``time_s``; False, and nothing is changed, where that cannot be done."""
+    pts = _pts(stream, time_s)
+    if abs(pts) >= _INT64:
+        return False
+    with contextlib.suppress(FFmpegError):
+        container.seek(pts, stream=stream, backward=True)
+        return True
+    return False
 
 
 def _pts(stream: VideoStream, time_s: float) -> int:

@@ -23,7 +23,7 @@ from detector.training.clip_fakes import Course, Frames, Kind, manipulated
 from detector.training.composites import Landmarks, Picture, swap_face, swap_mouth
 from detector.training.degrade import Chain
 from detector.training.fakes import restored, self_blend
-from detector.video import probe
+from detector.video import probe, sample
 
 CELL, GAP, LEFT, HEAD = 88, 3, 112, 30  # pixels
 COLUMNS = 12
@@ -120,7 +120,8 @@ def _demonstration() -> Frames:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         make_clip(path, seconds=2.4, width=640, height=360, frame_rate=10)
-        seen = follow(path, probe(path), COLUMNS, CropShape(SIZE, MARGIN), max_faces=1, max_people=1).tracks[0]
+        pictures = sample(path, probe(path), COLUMNS)
+        seen = follow(pictures, CropShape(SIZE, MARGIN), max_faces=1, max_people=1).tracks[0]
     placed = [(one.landmarks, crops.place(one.landmarks, MARGIN)) for one in seen]
     return Frames([one.crop.pixels for one in seen], [crops.landmarks_in_crop(*points, SIZE) for points in placed])
 

@@ -17,7 +17,7 @@ from detector.following import follow
 from detector.release import CropShape
 from detector.training.listing import Row
 from detector.training.packs import Clip, CropRow, write
-from detector.video import probe
+from detector.video import probe, sample
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _crops_of(work: tuple[Path, Clip, Plan]) -> tuple[Clip, list[CropRow]]:
 
 def _video(path: Path, plan: Plan) -> list[CropRow]:
     shape = CropShape(plan.size, plan.margin)
-    followed = follow(path, probe(path), plan.frames, shape, max_faces=6, max_people=1)
+    followed = follow(sample(path, probe(path), plan.frames), shape, max_faces=6, max_people=1)
     rows = []
     for seen in followed.tracks[0] if followed.tracks else []:
         placement = crops.place(seen.landmarks, plan.margin)

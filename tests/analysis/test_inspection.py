@@ -1,10 +1,6 @@
 """Uploads are judged by their content in a real child process under limits; nothing of a refusal stays."""
 
 import dataclasses
-import json
-import os
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +14,9 @@ from analysis import inspection, services, tasks
 from analysis.messages import Code
 from analysis.models import Analysis, Video
 from detector.errors import ErrorCode
-from tests import videos
+from tests import decoders, videos
 from tests.analysis.builders import make_user
-
-KEPT = {"__init__.py", "confined.py"}
-LIE = """
-import json
-print(json.dumps({"container": "x", "codec": "x", "width": 99999, "height": 999, "duration_s": 1, "frame_rate": 1}))
-"""
+from tests.decoders import READY
 
 
 @pytest.fixture(scope="module")
@@ -116,82 +107,44 @@ def test_accepted_upload_is_kept_with_what_the_child_found(clip: Path, monkeypat
     assert video.poster.size > 1000
 
 
-def child(monkeypatch: pytest.MonkeyPatch, folder: Path, program: str) -> None:
-    """Puts ``program`` in the place of the detector, in the same child with the same limits."""
-    shutil.copytree(site.BASE_DIR / "analysis", folder / "analysis", ignore=lambda path, names: {*names} - KEPT)
-    (folder / "detector.py").write_text(program, encoding="utf-8")
-    monkeypatch.setattr(site, "BASE_DIR", folder)
-
-
 @pytest.mark.parametrize(
     ("program", "code"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", ErrorCode.UNREADABLE),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", ErrorCode.TIMED_OUT),
-        ("bytearray(8 * 1024**3)", Code.TOO_DEMANDING),
-        ("1 / 0", Code.INTERNAL),
-        ("print('nonsense')", Code.INTERNAL),
-        ('print(\'{"container": "mov", "codec": "h264", "width": 640}\')', Code.INTERNAL),
-        ("import sys; sys.exit(2)", Code.INTERNAL),
-        (LIE, ErrorCode.TOO_MANY_PIXELS),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", ErrorCode.DECODER_CRASHED),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", ErrorCode.TIMED_OUT),
+        ("bytearray(8 * 1024**3)", ErrorCode.TOO_DEMANDING),
+        ("print('nonsense', flush=True)", ErrorCode.DECODER_CRASHED),
+        ("say(**{**INFO, 'width': 99_999, 'height': 999})", ErrorCode.TOO_MANY_PIXELS),
+        ("say(**INFO); say(**{**FRAME, 'width': 99_999, 'height': 999})", ErrorCode.TOO_MANY_PIXELS),
+        ("say(**INFO); say(**FRAME); sys.exit(0)", ErrorCode.DECODER_CRASHED),
     ],
-    ids=["crash", "CPU time", "memory", "mistake", "nonsense", "half an answer", "silent refusal", "lie"],
+    ids=["crash", "CPU time", "memory", "nonsense", "lie", "lie in the poster", "half a poster"],
 )
 def test_child_that_goes_wrong_rejects_the_file(
     program: str, code: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child(monkeypatch, tmp_path, program)
+    decoders.replace(monkeypatch, tmp_path, READY + program)
+
     assert code_of(clip, tmp_path) == code
+    assert not (tmp_path / "work" / "poster.jpg").exists()
 
 
-def test_child_that_hangs_is_killed_with_all_it_started(
+def test_child_that_cannot_be_had_is_our_fault(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders.replace(monkeypatch, tmp_path, "import no_such_module")
+
+    assert code_of(clip, tmp_path) == Code.INTERNAL
+
+
+def test_child_has_the_time_and_the_memory_of_this_installation(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    settings.UNMASK = dataclasses.replace(settings.UNMASK, probe_timeout_s=1.5)
-    program = "import os, time; os.fork(); open(f'pid-{os.getpid()}', 'w').close(); time.sleep(60)"
-    child(monkeypatch, tmp_path, program)
-
+    settings.UNMASK = dataclasses.replace(settings.UNMASK, probe_timeout_s=1.5, decode_memory_bytes=700 * 1024**2)
+    decoders.replace(monkeypatch, tmp_path, READY + "time.sleep(60)")
     assert code_of(clip, tmp_path) == ErrorCode.TIMED_OUT
 
-    pids = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
-    assert len(pids) == 2
-    end = time.monotonic() + 3
-    while any(_lives(pid) for pid in pids):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    decoders.replace(monkeypatch, tmp_path, READY + "bytearray(1024**3)")
+    assert code_of(clip, tmp_path) == ErrorCode.TOO_DEMANDING
 
-
-def _lives(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def test_child_has_limits_and_no_secrets(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = """
-import json, os, resource
-limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
-with open("found.json", "w") as file:
-    json.dump({"limits": limits, "environment": dict(os.environ), "session": os.getsid(0) == os.getpid()}, file)
-"""
-    monkeypatch.setenv("SECRET_KEY", "not for the child")
-    child(monkeypatch, tmp_path, program)
-    code_of(clip, tmp_path)
-
-    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert found["session"]
-    assert set(found["environment"]) >= {"PATH", "OPENBLAS_NUM_THREADS"}
-    assert not {"SECRET_KEY", "DATA_DIR", "DJANGO_SETTINGS_MODULE", *_other_names()} & set(found["environment"])
-    limits = found["limits"]
-    assert limits["RLIMIT_CPU"] == [int(site.UNMASK.probe_timeout_s)] * 2
-    assert limits["RLIMIT_CORE"] == [0, 0]
-    assert limits["RLIMIT_AS"][1] <= 3 * 1024**3
-    assert limits["RLIMIT_FSIZE"][1] <= 8 * 1024**2
-    assert limits["RLIMIT_NOFILE"][1] <= 64
-
-
-def _other_names() -> set[str]:
-    """What this process has in its environment beyond what any program needs."""
-    return {name for name in os.environ if "PROXY" in name.upper() or name.startswith("PYTEST")}
+    work = inspection.work_allowance()
+    assert (work.wait_s, work.memory_bytes) == (1800.0, 700 * 1024**2)
+    assert 1800 <= work.cpu_s <= 4 * 1800

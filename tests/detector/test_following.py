@@ -8,14 +8,14 @@ import pytest
 from detector import crops, faces, tracking
 from detector.following import Followed, follow
 from detector.release import CropShape
-from detector.video import probe
+from detector.video import probe, sample
 from tests import videos
 
 SHAPE = CropShape(size=96, margin=1.45)
 
 
 def followed(path: Path, count: int = 10) -> Followed:
-    return follow(path, probe(path), count, SHAPE, max_faces=6, max_people=5)
+    return follow(sample(path, probe(path), count), SHAPE, max_faces=6, max_people=5)
 
 
 def test_a_face_is_found_where_it_is() -> None:
@@ -189,6 +189,6 @@ def test_a_close_up_tells_a_face_from_a_lamp() -> None:
 def test_people_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     path = videos.two_faces_clip(tmp_path / "clip.mp4", duration_s=1.0)
 
-    seen = follow(path, probe(path), 5, SHAPE, max_faces=6, max_people=1)
+    seen = follow(sample(path, probe(path), 5), SHAPE, max_faces=6, max_people=1)
 
     assert (len(seen.tracks), seen.people_left_out) == (1, 1)

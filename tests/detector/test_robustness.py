@@ -15,7 +15,7 @@ from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
 from detector.release import Release, default_release
 from detector.report import Verdict
-from detector.video import Limits
+from detector.stream import Limits
 from tests import videos
 
 CRF_32, NOISE = SWEEP[2], SWEEP[9]

@@ -7,6 +7,7 @@ import pytest
 
 from detector import video
 from detector.errors import DetectorError, ErrorCode
+from detector.stream import Limits
 from tests import videos
 
 
@@ -109,12 +110,12 @@ def test_what_is_no_video_is_refused_with_a_sentence(tmp_path: Path, make, code:
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (video.Limits(max_duration_s=1.5), ErrorCode.TOO_LONG),
-        (video.Limits(max_bytes=1000), ErrorCode.TOO_LARGE),
-        (video.Limits(max_pixels=640 * 359), ErrorCode.TOO_MANY_PIXELS),
+        (Limits(max_duration_s=1.5), ErrorCode.TOO_LONG),
+        (Limits(max_bytes=1000), ErrorCode.TOO_LARGE),
+        (Limits(max_pixels=640 * 359), ErrorCode.TOO_MANY_PIXELS),
     ],
 )
-def test_what_passes_a_limit_is_refused(tmp_path: Path, limits: video.Limits, code: ErrorCode) -> None:
+def test_what_passes_a_limit_is_refused(tmp_path: Path, limits: Limits, code: ErrorCode) -> None:
     path = videos.face_clip(tmp_path / "clip.mp4")
 
     with pytest.raises(DetectorError) as caught:
@@ -166,7 +167,6 @@ def test_sound_that_outlasts_the_picture_does_not_count(ending: str, tmp_path: P
     path = videos.write_video(tmp_path / f"clip{ending}", videos.empty_scene(), times, with_audio=True, audio_s=30.0)
 
     info = video.probe(path)
-    video.save_poster(path, info, tmp_path / "poster.jpg")
 
     assert info.duration_s == pytest.approx(2.0, abs=0.1)
     assert len(list(video.sample(path, info, 10))) == 10
@@ -181,12 +181,3 @@ def test_sampling_stops_when_told(tmp_path: Path) -> None:
         seen.extend(time_s for _, time_s, _ in frames)
 
     assert caught.value.code == ErrorCode.CANCELLED
-
-
-def test_the_poster_is_a_small_jpeg(tmp_path: Path) -> None:
-    path = videos.face_clip(tmp_path / "clip.mp4", size=(1280, 720))
-
-    video.save_poster(path, video.probe(path), tmp_path / "poster.jpg")
-
-    assert (tmp_path / "poster.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
-    assert (tmp_path / "poster.jpg").stat().st_size < 100_000

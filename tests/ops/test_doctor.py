@@ -13,7 +13,8 @@ from rq import Queue
 
 from deepfakesite import examination, vitals
 from deepfakesite.examination import Finding
-from detector import release
+from detector import release, sandbox
+from tests import decoders
 from tests.videos import no_face_clip, renamed_text
 
 Usage = namedtuple("Usage", "total used free")
@@ -121,6 +122,37 @@ def test_a_folder_that_takes_no_clip_is_found(tmp_path: Path) -> None:
     assert finding.sentence.endswith("Run `make setup` again.")
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (sandbox.Confinement(seccomp=True, landlock=7), "that sees one file (Landlock), with limits on memory, time"),
+        (sandbox.Confinement(seccomp=True, landlock=0), "and seccomp, but this system gives no Landlock, so"),
+        (sandbox.Confinement(seccomp=False, landlock=1), "and Landlock, but this system gives no seccomp, so"),
+        (sandbox.Confinement(seccomp=False, landlock=0), "files, but this system gives no seccomp and Landlock, so"),
+    ],
+    ids=str,
+)
+def test_how_far_the_decoder_is_shut_off_is_said_and_never_a_problem(
+    given: sandbox.Confinement, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = no_face_clip(tmp_path / "clip.mp4", duration_s=0.2)
+    program = f"say(kind='ready', seccomp={given.seccomp}, landlock={given.landlock})"
+    decoders.replace(monkeypatch, tmp_path, program)
+
+    finding = examination.confinement(clip)
+
+    assert finding.well
+    assert sentence in finding.sentence
+
+
+def test_a_decoder_that_cannot_be_had_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = no_face_clip(tmp_path / "clip.mp4", duration_s=0.2)
+    decoders.replace(monkeypatch, tmp_path, "import no_such_module")
+
+    for finding in (examination.confinement(clip), examination.confinement(tmp_path / "nowhere.mp4")):
+        assert finding.well is False
+
+
 @pytest.mark.django_db
 def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
@@ -168,7 +200,7 @@ def test_one_problem_makes_the_command_end_with_status_1(
     def well(*_: Path) -> Finding:
         return Finding("something", True, "It is well.")
 
-    for name in ("database", "worker", "weights", "media", "disk_space", "decoder", "analysis"):
+    for name in ("database", "worker", "weights", "media", "disk_space", "decoder", "confinement", "analysis"):
         monkeypatch.setattr(examination, name, well)
     monkeypatch.setattr(vitals, "queue_answers", lambda: False)
 

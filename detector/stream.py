@@ -1,0 +1,76 @@
+"""What is known of a video's stream, and which videos are refused.
+
+Apart from video.py so that a process which only hears about a video loads no decoder.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.errors import DetectorError, ErrorCode
+
+MAX_THREADS = (
+    4  # of a decoder; each holds frames of its own, so more would make the memory needed depend on the machine
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused; the defaults suit a server that strangers upload to."""
+
+    max_bytes: int = 2 * 1024**3
+    max_duration_s: float = 3600.0
+    max_pixels: int = 3840 * 2160 * 2  # of one frame
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """The first video stream of a file, after its rotation metadata."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation_deg: int  # counter-clockwise turn that makes the coded picture upright: 0, 90, 180 or 270
+    duration_s: float
+    frame_rate: float  # average, frames a second
+    size_bytes: int
+
+
+def checked_size(path: Path, limits: Limits) -> int:
+    """Bytes of the file at ``path``; raises DetectorError: UNREADABLE, EMPTY or TOO_LARGE."""
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        raise DetectorError(ErrorCode.UNREADABLE, "The file cannot be found or opened; check its path.") from error
+    if not path.is_file():
+        raise DetectorError(ErrorCode.UNREADABLE, "This is not a file; give the path of a video file.")
+    if size_bytes == 0:
+        raise DetectorError(ErrorCode.EMPTY, "The file is empty (0 bytes); choose the video again.")
+    if size_bytes > limits.max_bytes:
+        raise DetectorError(
+            ErrorCode.TOO_LARGE,
+            f"The file has {size_bytes / 1e6:.0f} MB, more than the {limits.max_bytes / 1e6:.0f} MB allowed here; "
+            "shorten it or make it smaller.",
+        )
+    return size_bytes
+
+
+def check_pixels(pixels: int, limits: Limits) -> None:
+    """Raise DetectorError (TOO_MANY_PIXELS) for a frame of more ``pixels`` than the limit."""
+    if pixels > limits.max_pixels:
+        raise DetectorError(
+            ErrorCode.TOO_MANY_PIXELS,
+            f"Each frame has {pixels / 1e6:.1f} megapixels, more than the {limits.max_pixels / 1e6:.1f} allowed here; "
+            "scale the video down.",
+        )
+
+
+def check_duration(duration_s: float, limits: Limits) -> None:
+    """Raise DetectorError (TOO_LONG) for a video longer than the limit, or of no finite length."""
+    if duration_s > limits.max_duration_s or not math.isfinite(duration_s):
+        raise DetectorError(
+            ErrorCode.TOO_LONG,
+            f"The video lasts {duration_s / 60:.0f} minutes, longer than the {limits.max_duration_s / 60:.0f} "
+            "allowed here; cut out the part that matters.",
+        )
