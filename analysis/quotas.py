@@ -127,11 +127,9 @@ def _until_one_ends_s(owner: User) -> float | None:
             estimates.append(left_s)
     if estimates:
         return min(estimates)
-    first = (
-        Analysis.objects.filter(video__owner=owner, state=State.QUEUED).select_related("video").order_by("queued_at")
-    )
-    row = first.first()
-    place = turns.place_of(row) if row is not None else None
-    if row is None or place is None or pace is None:
+    waiting = Analysis.objects.filter(video__owner=owner, state=State.QUEUED).select_related("video")
+    first = waiting.order_by("queued_at").first()
+    place = turns.place_of(first) if first is not None else None
+    if first is None or place is None or pace is None:
         return None
-    return pace * row.frames_requested * place  # as if those before it were as long as it is, one at a time
+    return pace * first.frames_requested * place  # as if those before it were as long as it is, one at a time

@@ -24,7 +24,7 @@ def delete_at(video: Video, owner: User) -> datetime | None:
     days = days_of(owner)
     if days is None:
         return None
-    newest = video.analyses.aggregate(newest=Max("created_at"))["newest"] or video.uploaded_at
+    newest: datetime = video.analyses.aggregate(newest=Max("created_at"))["newest"] or video.uploaded_at
     return newest + timedelta(days=days)
 
 

@@ -1,6 +1,5 @@
 """Quotas: each refusal says how much is used and when there is room, and then there is."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,11 +22,10 @@ TEN_MINUTES = inspection.Inspection("mov,mp4,m4a,3gp,3g2,mj2", "h264", 640, 360,
 
 
 @pytest.fixture(autouse=True)
-def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload is ten minutes long; no queue server is needed."""
     monkeypatch.setattr(tasks, "enqueue", lambda analysis: True)
     monkeypatch.setattr(inspection, "inspect", lambda path, poster: TEN_MINUTES)
-    return
 
 
 def submit(owner: User, content: bytes) -> Analysis:

@@ -47,9 +47,9 @@ class TestEntries:
         with pytest.raises(Unchangeable):
             entry.delete()
         with pytest.raises(Unchangeable):
-            Entry.objects.all().delete()  # type: ignore[attr-defined]
+            Entry.objects.all().delete()
         with pytest.raises(Unchangeable):
-            Entry.objects.update(action=Action.RETRIED)  # type: ignore[attr-defined]
+            Entry.objects.update(action=Action.RETRIED)
         assert Entry.objects.get().action == Action.CANCELLED
 
     def test_old_ones_go_and_that_is_told(self) -> None:
