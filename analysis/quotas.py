@@ -57,6 +57,15 @@ def check_queue(owner: User) -> None:
         raise Refused(Code.QUEUE_FULL, max_queued=owner.max_queued, room=room_in_queue(_until_one_ends_s(owner)))
 
 
+def why_not_now(owner: User) -> str:
+    """Why nothing more can be asked for at this moment, whatever it is; empty when something can."""
+    try:
+        check_queue(owner)
+    except Refused as refusal:
+        return refusal.message
+    return ""
+
+
 def check_storage(owner: User, more_bytes: int) -> None:
     """Whether a video of ``more_bytes`` may be kept beside the others."""
     allowed, taken = owner.max_storage_bytes, queries.stored_bytes(owner)

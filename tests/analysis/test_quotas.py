@@ -147,6 +147,17 @@ def test_a_refusal_leaves_nothing() -> None:
     assert [path for path in Path(site.MEDIA_ROOT).rglob("*") if path.is_file()] == []
 
 
+def test_the_upload_page_says_beforehand_that_the_queue_is_full(client: Client) -> None:
+    owner = make_user(max_queued=1)
+    client.force_login(owner)
+    address = reverse("analysis:new")
+    assert "as many as you may have" not in client.get(address).content.decode()
+
+    submit(owner, b"first")
+
+    assert "You have 1 analysis waiting or running" in client.get(address).content.decode()
+
+
 def test_the_profile_shows_every_quota(client: Client) -> None:
     owner = make_user(max_queued=7, max_running=3, max_minutes_a_day=90)
     submit(owner, b"first")
