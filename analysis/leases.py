@@ -4,6 +4,7 @@ A thread lengthens the lease, so that a stage that says nothing for long does no
 doing so.
 """
 
+import contextvars
 import logging
 import threading
 import time
@@ -27,7 +28,8 @@ class Lease:
         self._pk, self._attempt = pk, attempt
         self._lost = threading.Event()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"lease-{pk}", daemon=True)
+        in_context = contextvars.copy_context()  # so that its log lines tell what they are about, too
+        self._thread = threading.Thread(target=in_context.run, args=(self._beat,), name=f"lease-{pk}", daemon=True)
         self._stage = ""
         self._written_at = self._read_at = float("-inf")
 

@@ -100,8 +100,14 @@ def _make_active(model_version: ModelVersion) -> None:
 
 
 def _note_activation(row: ModelVersion) -> None:
-    about = {"model": str(row), "sha256": row.sha256, "config_sha256": row.config_sha256}
-    trail.record(Action.MODEL_ACTIVATED, "model version", row.pk, **about)
+    trail.record(
+        Action.MODEL_ACTIVATED,
+        "model version",
+        row.pk,
+        model=str(row),
+        sha256=row.sha256,
+        config_sha256=row.config_sha256,
+    )
 
 
 def _replace(old: ModelVersion | None, new: ModelVersion) -> None:

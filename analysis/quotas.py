@@ -57,6 +57,15 @@ def check_queue(owner: User) -> None:
         raise Refused(Code.QUEUE_FULL, max_queued=owner.max_queued, room=room_in_queue(_until_one_ends_s(owner)))
 
 
+def why_not_now(owner: User) -> str:
+    """Why nothing more can be asked for at this moment, whatever it is; empty when something can."""
+    try:
+        check_queue(owner)
+    except Refused as refusal:
+        return refusal.message
+    return ""
+
+
 def check_storage(owner: User, more_bytes: int) -> None:
     """Whether a video of ``more_bytes`` may be kept beside the others."""
     allowed, taken = owner.max_storage_bytes, queries.stored_bytes(owner)
@@ -127,11 +136,9 @@ def _until_one_ends_s(owner: User) -> float | None:
             estimates.append(left_s)
     if estimates:
         return min(estimates)
-    first = (
-        Analysis.objects.filter(video__owner=owner, state=State.QUEUED).select_related("video").order_by("queued_at")
-    )
-    row = first.first()
-    place = turns.place_of(row) if row is not None else None
-    if row is None or place is None or pace is None:
+    waiting = Analysis.objects.filter(video__owner=owner, state=State.QUEUED).select_related("video")
+    first = waiting.order_by("queued_at").first()
+    place = turns.place_of(first) if first is not None else None
+    if first is None or place is None or pace is None:
         return None
-    return pace * row.frames_requested * place  # as if those before it were as long as it is, one at a time
+    return pace * first.frames_requested * place  # as if those before it were as long as it is, one at a time

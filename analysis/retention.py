@@ -24,7 +24,7 @@ def delete_at(video: Video, owner: User) -> datetime | None:
     days = days_of(owner)
     if days is None:
         return None
-    newest = video.analyses.aggregate(newest=Max("created_at"))["newest"] or video.uploaded_at
+    newest: datetime = video.analyses.aggregate(newest=Max("created_at"))["newest"] or video.uploaded_at
     return newest + timedelta(days=days)
 
 
@@ -51,7 +51,8 @@ def freed_at(owner: User, size_bytes: int) -> datetime | None:
     for freed, newest in rows.values_list("size_bytes", "newest"):
         size_bytes -= freed
         if size_bytes <= 0 and newest is not None:
-            return max(newest + timedelta(days=days), timezone.now())
+            due_at: datetime = newest + timedelta(days=days)
+            return max(due_at, timezone.now())
     return None
 
 

@@ -5,6 +5,7 @@ the row that the job was made for (see turns.py). A job may come twice, late or 
 first, and does nothing when none can start; ``reconcile`` sees to it that there are jobs enough.
 """
 
+import contextlib
 import logging
 import os
 import socket
@@ -26,6 +27,7 @@ from analysis import files, inspection, lifecycle, model_versions, results, turn
 from analysis.leases import Lease
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
+from audit import context
 from detector.errors import DetectorError, ErrorCode
 from detector.report import Report
 
@@ -68,9 +70,10 @@ def enqueue(analysis: Analysis) -> bool:
             description=f"analysis {analysis.pk}, attempt {analysis.attempt}",
         )
     except (RedisError, OSError) as error:
-        logger.warning(
-            "Analysis %s waits: the queue cannot be reached (%s); reconcile will put it there.", analysis.pk, error
-        )
+        with _named(analysis):
+            logger.warning(
+                "Analysis %s waits: the queue cannot be reached (%s); reconcile will put it there.", analysis.pk, error
+            )
         return False
     return True
 
@@ -86,7 +89,7 @@ def run_analysis(pk: str, attempt: int) -> None:
         if claimed is None:
             logger.info("A job was taken, but nothing waits that may start now.")
             return
-        with Lease(str(claimed.pk), claimed.attempt) as lease:
+        with _named(claimed), Lease(str(claimed.pk), claimed.attempt) as lease:
             _run(str(claimed.pk), claimed.attempt, lease)
         fill_up()  # whoever may run only so many at once has room again
     finally:
@@ -100,8 +103,21 @@ def reconcile() -> dict[str, int]:
     start, and now and then removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for
     the next time.
     """
-    taken_back = sum(lifecycle.expire(row.pk, row.attempt) for row in lifecycle.expired())
+    taken_back = sum(_take_back(row) for row in lifecycle.expired().select_related("video"))
     return {"taken_back": taken_back, "enqueued": fill_up(), "strays_removed": _sweep()}
+
+
+def _take_back(row: Analysis) -> bool:
+    with _named(row):
+        taken = lifecycle.expire(row.pk, row.attempt)
+        if taken:
+            logger.warning("Analysis %s, attempt %d: its worker fell silent; it was taken back.", row.pk, row.attempt)
+        return taken
+
+
+def _named(row: Analysis) -> "contextlib.AbstractContextManager[None]":
+    """Lets every log line of the block tell which analysis it is about, and whose."""
+    return context.bind(analysis_id=str(row.pk), attempt=row.attempt, owner_id=row.video.owner_id)
 
 
 def fill_up() -> int:

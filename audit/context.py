@@ -23,6 +23,7 @@ class Context:
     request_id: str = ""
     network: str = ""  # where a request came from, shortened
     person: Callable[[], int | None] = _nobody
+    owner_id: int | None = None  # whose analysis it is that is worked on
     analysis_id: str = ""
     attempt: int | None = None
 

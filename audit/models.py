@@ -59,7 +59,7 @@ class Entry(models.Model):
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True, editable=False)
     action = models.CharField(_("what was done"), max_length=32, choices=Action)
     actor_id = models.BigIntegerField(_("by"), null=True, help_text=_("A person's key; empty for the platform itself."))
-    via = models.CharField(_("through"), max_length=32, help_text=_("web, or the name of the program."))
+    via = models.CharField(_("program"), max_length=32, help_text=_("web, or the name of the program."))
     kind = models.CharField(_("to what"), max_length=32, blank=True)
     object_id = models.CharField(_("its key"), max_length=64, blank=True)
     owner_id = models.BigIntegerField(_("whose"), null=True)

@@ -55,7 +55,7 @@ def worker(manage: Path, number: int) -> Child:
     return Child(f"worker {number}", [sys.executable, str(manage), "worker"], rank=1)
 
 
-def web_server(folder: Path, host: str, port: int) -> Child:
+def web_server(folder: Path, host: str, port: int, *, json_logs: bool = False) -> Child:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     options = {
         "chdir": str(folder),
@@ -69,5 +69,7 @@ def web_server(folder: Path, host: str, port: int) -> Child:
         "log-level": "warning",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    if json_logs:
+        arguments += ["--logger-class", "deepfakesite.gunicorn_logs.JsonLogger"]
     command = [sys.executable, "-m", "gunicorn", *arguments, "--no-control-socket", "deepfakesite.wsgi:application"]
     return Child("web server", command, rank=1)

@@ -2,12 +2,14 @@
 
 import re
 import secrets
+from http import HTTPStatus
 
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import LazyObject, empty
+from django.utils.log import log_response
 
 from audit import context, trail
 from deepfakesite.middleware import GetResponse
@@ -23,6 +25,8 @@ def request_context(get_response: GetResponse) -> GetResponse:
         request_id = _request_id(request)
         with context.bind(request_id=request_id, network=_network(request), person=lambda: known_person(request)):
             response = get_response(request)
+            if response.status_code >= HTTPStatus.BAD_REQUEST:  # as Django would, but later and without the context
+                log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
         response.headers[HEADER] = request_id
         return response
 

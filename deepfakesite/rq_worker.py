@@ -18,6 +18,7 @@ from rq.job import Job
 
 from analysis import lifecycle, tasks
 from analysis.models import Analysis, State
+from audit import context
 from deepfakesite.leash import die_with_parent
 from deepfakesite.vitals import WORKER_BUSY_INTERVAL_S, WORKER_TTL_S
 
@@ -71,10 +72,11 @@ def give_back(worker: str, *, blame: bool) -> bool:
     running = Analysis.objects.filter(worker=worker, state=State.RUNNING)
     values: dict[str, Any] = {"lease_expires_at": timezone.now()} | ({} if blame else {"lost_leases": 0})
     try:
-        row = running.first()
+        row = running.select_related("video").first()
         if row is None or not running.filter(pk=row.pk, attempt=row.attempt).update(**values):
             return False
-        logger.warning("The process of analysis %s ended before its time; the analysis is given back.", row.pk)
-        return lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
+        with context.bind(analysis_id=str(row.pk), attempt=row.attempt, owner_id=row.video.owner_id):
+            logger.warning("The process of analysis %s ended before its time; the analysis is given back.", row.pk)
+            return lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
     finally:
         connections.close_all()

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from analysis import retention, services, statistics
+from analysis import quotas, retention, services, statistics
 from analysis.forms import UploadForm
 from analysis.models import Analysis
 from analysis.views.access import person
@@ -30,6 +30,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "form": form,
         "seconds_per_frame": statistics.seconds_per_frame(),
         "max_upload_bytes": settings.UNMASK.max_upload_bytes,
+        "refusal": quotas.why_not_now(person(request)),
         "retention_days": retention.days_of(person(request)),
         "max_minutes": round(settings.UNMASK.max_duration_s / 60),
     }

@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 (
                     "via",
                     models.CharField(
-                        help_text="web, or the name of the program.", max_length=32, verbose_name="through"
+                        help_text="web, or the name of the program.", max_length=32, verbose_name="program"
                     ),
                 ),
                 ("kind", models.CharField(blank=True, max_length=32, verbose_name="to what")),

@@ -133,7 +133,7 @@ def _names(ask: Ask) -> set[str]:
     for model in apps.get_models():
         for field in model._meta.concrete_fields:
             if isinstance(field, models.FileField):
-                query = f"SELECT {quoted(field.column)} FROM {quoted(model._meta.db_table)}"  # noqa: S608 -- our names
+                query = f"SELECT {quoted(str(field.column))} FROM {quoted(model._meta.db_table)}"  # noqa: S608 -- our names
                 found.update(str(name) for (name,) in ask(query) if name)
     return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.db.models import Sum as Total
 
 from analysis.models import Video
@@ -77,7 +78,7 @@ def _write(draft: Path) -> Manifest:
     written = Manifest(
         unmask=version(),
         made_at=made_at.isoformat(timespec="seconds"),
-        vendor=database.connection.vendor,
+        vendor=connection.vendor,
         database=copy.path.name,
         migrations=copy.migrations,
         files=files,

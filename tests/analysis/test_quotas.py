@@ -1,6 +1,5 @@
 """Quotas: each refusal says how much is used and when there is room, and then there is."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,11 +22,10 @@ TEN_MINUTES = inspection.Inspection("mov,mp4,m4a,3gp,3g2,mj2", "h264", 640, 360,
 
 
 @pytest.fixture(autouse=True)
-def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload is ten minutes long; no queue server is needed."""
     monkeypatch.setattr(tasks, "enqueue", lambda analysis: True)
     monkeypatch.setattr(inspection, "inspect", lambda path, poster: TEN_MINUTES)
-    return
 
 
 def submit(owner: User, content: bytes) -> Analysis:
@@ -147,6 +145,17 @@ def test_a_refusal_leaves_nothing() -> None:
 
     assert (owner.videos.count(), ExaminedLength.objects.count()) == (0, 0)
     assert [path for path in Path(site.MEDIA_ROOT).rglob("*") if path.is_file()] == []
+
+
+def test_the_upload_page_says_beforehand_that_the_queue_is_full(client: Client) -> None:
+    owner = make_user(max_queued=1)
+    client.force_login(owner)
+    address = reverse("analysis:new")
+    assert "as many as you may have" not in client.get(address).content.decode()
+
+    submit(owner, b"first")
+
+    assert "You have 1 analysis waiting or running" in client.get(address).content.decode()
 
 
 def test_the_profile_shows_every_quota(client: Client) -> None:

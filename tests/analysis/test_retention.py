@@ -1,7 +1,6 @@
 """Videos go when their time has come, not before, with everything made from them; pages say when."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from django.conf import settings as site
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import formats, timezone
@@ -96,7 +96,8 @@ def test_a_video_that_is_examined_again_at_that_moment_stays(
 ) -> None:
     settings.RETENTION_DAYS = 30
     old = aged(make_user(), 31)
-    due, asked = retention.due, []
+    due = retention.due
+    asked: list[list[Video]] = []
 
     def meanwhile() -> object:
         found = due()
@@ -141,7 +142,7 @@ def test_the_supervisor_prunes_and_survives_a_failure(settings: Settings, monkey
 
     monkeypatch.setattr(services, "prune", prune)
     monkeypatch.setattr(up, "PRUNE_EVERY_S", 0.01)
-    monkeypatch.setattr(up.connections, "close_all", lambda: None)
+    monkeypatch.setattr(connections, "close_all", lambda: None)
 
     up.prune_until(stop)
 
@@ -150,7 +151,7 @@ def test_the_supervisor_prunes_and_survives_a_failure(settings: Settings, monkey
 
 class TestPages:
     @pytest.fixture
-    def owner(self, client: Client) -> Iterator[User]:
+    def owner(self, client: Client) -> User:
         owner = make_user(retention_days=10)
         client.force_login(owner)
         return owner

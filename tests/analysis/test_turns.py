@@ -28,7 +28,8 @@ def waiting(owner: User, count: int, age_s: float = 0.0) -> list[Analysis]:
 
 def serve_all(names: dict[int, str], at_once: int = 1) -> str:
     """Who was served in which order, by ``at_once`` workers that end their analyses in the order of their start."""
-    served, running = "", []
+    served = ""
+    running: list[Analysis] = []
     while True:
         while len(running) < at_once and (row := lifecycle.claim_next("test:1")) is not None:
             running.append(row)

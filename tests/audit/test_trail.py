@@ -47,9 +47,9 @@ class TestEntries:
         with pytest.raises(Unchangeable):
             entry.delete()
         with pytest.raises(Unchangeable):
-            Entry.objects.all().delete()  # type: ignore[attr-defined]
+            Entry.objects.all().delete()
         with pytest.raises(Unchangeable):
-            Entry.objects.update(action=Action.RETRIED)  # type: ignore[attr-defined]
+            Entry.objects.update(action=Action.RETRIED)
         assert Entry.objects.get().action == Action.CANCELLED
 
     def test_old_ones_go_and_that_is_told(self) -> None:
@@ -352,8 +352,11 @@ class TestAdministration:
         entry = trail.record(Action.CANCELLED, "analysis", make_analysis().pk, owner_id=root.pk)
         change = reverse("admin:audit_entry_change", args=[entry.pk])
 
+        trail.record(Action.QUOTAS_CHANGED, "person", root.pk, owner_id=root.pk, max_queued=[20, 3])
+
         page = client.get(reverse(LIST)).content.decode()
         assert "Cancelled" in page
+        assert "max_queued: 20 → 3" in page
         assert "root@example.org" in page
         assert client.get(change).status_code == 200
         assert client.post(change, {"action": "retried"}).status_code == 403

@@ -46,7 +46,7 @@ def show(session: str) -> dict[str, str]:
             addresses += [reverse("analysis:crop", args=at), reverse("analysis:heatmap", args=at)]
     for address in addresses:
         response = client.get(address)
-        body = b"".join(response.streaming_content) if response.streaming else response.content
+        body = response.getvalue()
         if response.headers["Content-Type"].startswith("text/html"):
             body = re.sub(rb'(name="csrfmiddlewaretoken" value=|"X-CSRFToken": )"[^"]+"', b"", body)
         shown[address] = f"{response.status_code} {hashlib.sha256(body).hexdigest()}"

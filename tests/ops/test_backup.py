@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -244,7 +245,7 @@ class TestWhileTheSiteRuns:
                 connection.connection.backup(target)
                 return database._copied(path, lambda query: target.execute(query).fetchall())
 
-        self.meanwhile = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
 
         def copy_sqlite(path: Path) -> database.Copy:
             self.meanwhile()

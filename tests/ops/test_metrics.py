@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as site
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -155,7 +155,7 @@ def test_two_that_count_the_first_at_once_both_count(monkeypatch: pytest.MonkeyP
         raise IntegrityError
 
     monkeypatch.setattr(Tally.objects, "create", meanwhile)
-    monkeypatch.setattr(tallies.transaction, "atomic", contextlib.nullcontext)  # in which the other's row would vanish
+    monkeypatch.setattr(transaction, "atomic", contextlib.nullcontext)  # in which the other's row would vanish
     tallies.count(Counted.FAILED, "x")
 
     assert Tally.objects.get().value == 2.0

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from audit import trail
 from audit.models import Action
@@ -21,7 +22,12 @@ class Command(BaseCommand):
             made = writing.write(options["target"])
         except manifest.Unusable as error:
             raise CommandError(str(error)) from error
-        trail.record(Action.BACKED_UP, "installation", files=len(made.files), size_bytes=made.size_bytes)
+        try:
+            trail.record(Action.BACKED_UP, "installation", files=len(made.files), size_bytes=made.size_bytes)
+        except DatabaseError:  # a backup is what one makes before an upgrade, too
+            self.stderr.write(
+                "The database is one of an older version, so the audit trail does not tell of this backup."
+            )
         for name in made.missing:
             self.stderr.write(f"{name} is named in the database and was not in the storage.")
         self.stdout.write(

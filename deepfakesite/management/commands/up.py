@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections
 
 from analysis import services, tasks
 from audit import trail
-from deepfakesite import instance, static_files, valkey
+from deepfakesite import instance, logs, static_files, valkey
 from deepfakesite.supervision import Child, Supervisor
 
 RECONCILE_EVERY_S = 15.0
@@ -97,7 +97,7 @@ class Command(BaseCommand):
     def _children(self, host: str, port: int, workers: int) -> list[Child]:
         manage = settings.BASE_DIR / "manage.py"
         children = [instance.worker(manage, number) for number in range(1, workers + 1)]
-        children.append(instance.web_server(settings.BASE_DIR, host, port))
+        children.append(instance.web_server(settings.BASE_DIR, host, port, json_logs=settings.LOG_FORMAT == logs.JSON))
         if settings.REDIS_URL == settings.OWN_QUEUE_URL:  # nobody named another
             children.insert(0, instance.queue_server(settings.DATA_DIR))
         return children
@@ -126,8 +126,11 @@ class Command(BaseCommand):
         connections.close_all()
 
     def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()
+        if settings.LOG_FORMAT == logs.JSON:  # whoever collects the lines can read nothing else
+            logger.info(sentence)
+        else:
+            self.stdout.write(sentence)
+            self.stdout.flush()
 
 
 def administrator_command() -> str:
