@@ -85,9 +85,9 @@ def sample(
 
     Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
     are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
-    twice, so a short video yields fewer. Frames after a damaged place are missing rather than an error. Raises
-    DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when
-    ``should_stop`` says so. One decoded frame is held at a time.
+    twice, so a short video yields fewer. Frames after a damaged place are missing rather than an error; when none is
+    left, the last one before is taken. Raises DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS,
+    TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two decoded frames are held at a time.
     """
     limits = limits or Limits()
     try:
@@ -248,6 +248,7 @@ def _regular_frames(
     tolerance_s = min(0.5 / info.frame_rate, gap_s) if info.frame_rate > 0 else 0.0
     frames = _decoded(container, stream)
     newest_s = sought_s = -1.0
+    spare: tuple[float, VideoFrame] | None = None  # for a video of which nothing can be read from the first target on
     while targets:
         if should_stop is not None and should_stop():
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
@@ -257,15 +258,27 @@ def _regular_frames(
                 frames = _decoded(container, stream)
         frame = next(frames, None)
         if frame is None:
+            if spare is not None:
+                yield spare
             return
         time_s = _time_s(stream, frame, info.duration_s)
         if time_s is None:
             time_s = max(0.0, newest_s) + 2 * tolerance_s
         newest_s = max(newest_s, time_s)
-        if time_s >= targets[0] - tolerance_s:
-            while targets and time_s >= targets[0] - tolerance_s:
-                targets.pop(0)
+        if _reaches(targets, time_s, tolerance_s):
+            spare = None
             yield time_s, frame
+        elif len(targets) == count:
+            spare = time_s, frame
+
+
+def _reaches(targets: list[float], time_s: float, tolerance_s: float) -> bool:
+    """Whether a frame at ``time_s`` is wanted; takes away the ``targets`` that it serves."""
+    is_wanted = False
+    while targets and time_s >= targets[0] - tolerance_s:
+        targets.pop(0)
+        is_wanted = True
+    return is_wanted
 
 
 def _time_s(stream: VideoStream, frame: VideoFrame, duration_s: float) -> float | None:

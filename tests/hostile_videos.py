@@ -39,9 +39,13 @@ def encoded(
     options: dict[str, str] | None = None,
     changes: Callable[[VideoStream], None] = lambda stream: None,
     container_options: dict[str, str] | None = None,
+    scene: videos.Scene | None = None,
 ) -> Path:
-    """``frames`` of the face that sways, in any codec and pixel format; the name's ending chooses the container."""
-    scene = videos.face_scene(size, portrait_px=round(size[1] * 0.83))
+    """``frames`` of ``scene``, else of a moving disc, in any codec and pixel format.
+
+    The ending of the name chooses the container.
+    """
+    scene = scene or videos.empty_scene(size)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=RATE, options=options or {})
         assert isinstance(stream, VideoStream)
@@ -131,11 +135,8 @@ def crowded_second(path: Path, frames: int = 100_000) -> Path:
     return packets_at(path, range(frames), size=(16, 16))
 
 
-def outlying_time(path: Path) -> Path:
-    """Two seconds, in which one frame says that it is to be shown in eleven days."""
-    times = list(range(0, 2000, 40))
-    times[5] = 10**9
-    return packets_at(path, times)
+# Two seconds, in which one frame says that it is to be shown in eleven days.
+OUTLYING_TIMES = [*range(0, 200, 40), 10**9, *range(240, 2000, 40)]
 
 
 # Bombs
