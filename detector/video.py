@@ -34,6 +34,7 @@ BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3
 GUESSING = frozenset({"mpeg", "mpegts"})  # whose duration FFmpeg takes from a few time stamps
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
+EDGE_PIXELS = 2 * 1024**2  # that a decoder may add to a frame so that its sides are multiples of its blocks
 SPARE_BYTES, SPARE_FRAMES, PIXEL_BYTES = 8 * 1024**2, 4, 3  # less memory than that is a shortage
 STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
 _INT64 = 2**63
@@ -54,10 +55,7 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             check_pixels(stream.width * stream.height, limits)
             duration_s = max(_declared_duration(container, stream), _indexed_duration(stream))
             check_duration(duration_s, limits)
-            first = next(_decoded(container, stream), None)
-            if first is None:
-                check_pixels(_refused_pixels(path, limits), limits)
-                raise _unreadable()
+            first = _first_frame(path, container, stream, limits)
             check_pixels(first.width * first.height, limits)
             rotation = _rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
@@ -106,7 +104,7 @@ def sample(
 
 def _open(path: Path, limits: Limits) -> InputContainer:
     try:
-        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels)})
+        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels + EDGE_PIXELS)})
     except (FFmpegError, ValueError) as error:
         if isinstance(error, MemoryError):
             raise _explained(error) from error
@@ -127,7 +125,7 @@ def _video_stream(container: InputContainer, limits: Limits) -> VideoStream:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+            stream.codec_context.options = {"max_pixels": str(limits.max_pixels + EDGE_PIXELS)}
             return stream
     if moving:
         raise _unsupported()
@@ -178,6 +176,18 @@ def _indexed_duration(stream: VideoStream) -> float:
     if last is None:
         return 0.0
     return max(0.0, float(last.timestamp * (stream.time_base or 0)) - _start_s(stream))
+
+
+def _first_frame(path: Path, container: InputContainer, stream: VideoStream, limits: Limits) -> VideoFrame:
+    try:
+        first = next(_decoded(container, stream), None)
+    except DetectorError:  # some decoders call it a lack of memory
+        check_pixels(_refused_pixels(path, limits), limits)
+        raise
+    if first is None:
+        check_pixels(_refused_pixels(path, limits), limits)
+        raise _unreadable()
+    return first
 
 
 def _refused_pixels(path: Path, limits: Limits) -> int:

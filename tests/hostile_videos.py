@@ -212,9 +212,12 @@ class Boxes:
 
     def set_sample(self, size_bytes: int, picture: tuple[int, int]) -> None:
         """The only sample is of that size, and shows a picture of that size."""
-        self.replace(b"stsz", struct.pack(">IIII", 0, size_bytes, 1, 0)[:12])
-        width, height = (min(side, 65535) for side in picture)
-        self.replace(b"stsd", lambda body: body[:40] + struct.pack(">HH", width, height) + body[44:])
+        self.replace(b"stsz", struct.pack(">III", 0, size_bytes, 1))
+        self.declare_size(picture)
+
+    def declare_size(self, picture: tuple[int, int]) -> None:
+        """The sample description says that size."""
+        self.replace(b"stsd", lambda body: body[:40] + struct.pack(">HH", *picture) + body[44:])
 
     def joined(self) -> bytes:
         """The whole file."""
@@ -227,6 +230,13 @@ class Boxes:
             assert isinstance(inner, bytes)
             content += struct.pack(">I4s", len(inner) + 8, name) + inner
         return content
+
+
+def declare_size(path: Path, picture: tuple[int, int]) -> None:
+    """Let the MP4 or MOV at ``path`` say that its pictures have another size."""
+    content = Boxes(path.read_bytes())
+    content.declare_size(picture)
+    path.write_bytes(content.joined())
 
 
 def with_durations(path: Path, duration: int) -> Path:

@@ -256,3 +256,36 @@ def test_hdr_is_read_at_its_true_brightness_order(tmp_path: Path) -> None:
     filmed = videos.empty_scene(hostile_videos.SIZE)(time_s)
 
     assert np.corrcoef(picture.mean(axis=2).ravel(), filmed.mean(axis=2).ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"preset": "ultrafast"}),
+        ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none"}),
+        ("png", {}),
+    ],
+)
+def test_pictures_that_are_larger_than_was_declared_are_refused_as_that(
+    codec: str, options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixel_format = "rgb24" if codec == "png" else "yuv420p"
+    path = hostile_videos.encoded(tmp_path / "clip.mov", codec, pixel_format, size=(640, 384), options=options)
+    hostile_videos.declare_size(path, (64, 48))
+    monkeypatch.setattr(video, "EDGE_PIXELS", 0)
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path, Limits(max_pixels=320 * 200))
+
+    assert caught.value.code == ErrorCode.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_frame_as_large_as_is_allowed_is_read_though_its_blocks_reach_beyond_it(codec: str, tmp_path: Path) -> None:
+    """Decoders fill their blocks, so they take memory for more pixels than the picture has."""
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = hostile_videos.encoded(tmp_path / "clip.mov", codec, size=(322, 178), options=options)
+    limits = Limits(max_pixels=322 * 178)
+
+    assert video.probe(path, limits).width == 322
+    assert len(list(video.sample(path, video.probe(path, limits), 10, limits=limits))) == 10
