@@ -12,7 +12,7 @@ CHECKED := DATA_DIR=var/check
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	screenshots clean
+	screenshots fuzz clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ journeys: setup-dev ## The browser journeys, against a site that is really start
 
 screenshots: setup-dev ## Run the journeys and renew the pictures in docs/screenshots
 	SCREENSHOTS=1 $(PY) -m pytest tests/e2e
+
+fuzz: setup-dev ## Throw mutated videos at the upload and the analysis (COUNT=5000 SEED=1)
+	$(PY) -m tests.fuzz --count $(or $(COUNT),5000) --seed $(or $(SEED),1)
 
 clean: ## Remove the virtual environment and every cache; data stay
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/check

@@ -1,7 +1,8 @@
 """Measures how long an analysis takes, by stage, and how much memory it needs, on this machine.
 
 Each video is examined twice by one new process: cold (libraries and network still to be loaded, the disk's cache as it
-happens to be) and warm, as by a worker whose network is loaded. The peak memory is that of the whole process.
+happens to be) and warm, as by a worker whose network is loaded. The peak memory is that of the whole process and of the
+one that decodes, each at its highest.
 """
 
 import multiprocessing
@@ -141,7 +142,7 @@ def _make_sample(path: Path, seconds: float, height: int) -> None:
 
 def _peak_memory_bytes() -> int:
     """Of this process so far. Linux counts what its parent had when it was started, so parents must be small."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak if sys.platform == "darwin" else peak * 1024
 
 

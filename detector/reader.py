@@ -12,15 +12,14 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import reader_process
 from detector.errors import DetectorError, ErrorCode
 from detector.reader_messages import LENGTH, MAX_MESSAGE_BYTES
-from detector.reader_process import Allowance, Child, Process, ReaderError, crashed
+from detector.reader_process import Allowance, Child, ReaderError, crashed
 from detector.sandbox import Confinement
 from detector.stream import Limits, StreamInfo, check_duration, check_pixels, checked_size
 
@@ -52,15 +51,8 @@ class Reader:
     and CANCELLED when ``should_stop`` says so; and ReaderError where no child can be had.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        limits: Limits | None = None,
-        allowance: Allowance | None = None,
-        start: Callable[[IO[bytes]], Process] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, allowance: Allowance | None = None) -> None:
         self.path, self.limits, self.allowance = path, limits or Limits(), allowance or Allowance()
-        self._start = start or reader_process.start
         self._size_bytes = 0
         self._running: Child | None = None
         self._confinement: Confinement | None = None
@@ -69,7 +61,7 @@ class Reader:
     def __enter__(self) -> Self:
         self._size_bytes = checked_size(self.path, self.limits)
         told = {"path": str(self.path.resolve()), "limits": dataclasses.asdict(self.limits)}
-        self._running = Child(told, self.allowance, self._start)
+        self._running = Child(told, self.allowance)
         return self
 
     def __exit__(

@@ -87,7 +87,7 @@ def _environment() -> dict[str, str]:
 class Child:
     """A running child; made with what it is told first. Raises ReaderError where none can be had."""
 
-    def __init__(self, told: dict[str, Any], allowance: Allowance, start: Callable[[IO[bytes]], Process]) -> None:
+    def __init__(self, told: dict[str, Any], allowance: Allowance) -> None:
         self.has_begun = False  # to be set once it has said so: until then a death is no fault of the video
         self._left_s = allowance.wait_s
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close(); it has no name on the disk

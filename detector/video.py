@@ -34,6 +34,7 @@ BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3
 GUESSING = frozenset({"mpeg", "mpegts"})  # whose duration FFmpeg takes from a few time stamps
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
+EDGE_PIXELS = 2 * 1024**2  # that a decoder may add to a frame so that its sides are multiples of its blocks
 SPARE_BYTES, SPARE_FRAMES, PIXEL_BYTES = 8 * 1024**2, 4, 3  # less memory than that is a shortage
 STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
 _INT64 = 2**63
@@ -54,10 +55,7 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             check_pixels(stream.width * stream.height, limits)
             duration_s = max(_declared_duration(container, stream), _indexed_duration(stream))
             check_duration(duration_s, limits)
-            first = next(_decoded(container, stream), None)
-            if first is None:
-                check_pixels(_refused_pixels(path, limits), limits)
-                raise _unreadable()
+            first = _first_frame(path, container, stream, limits)
             check_pixels(first.width * first.height, limits)
             rotation = _rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
@@ -85,9 +83,9 @@ def sample(
 
     Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
     are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
-    twice, so a short video yields fewer. Frames after a damaged place are missing rather than an error. Raises
-    DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when
-    ``should_stop`` says so. One decoded frame is held at a time.
+    twice, so a short video yields fewer. Frames after a damaged place are missing rather than an error; when none is
+    left, the last one before is taken. Raises DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS,
+    TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two decoded frames are held at a time.
     """
     limits = limits or Limits()
     try:
@@ -106,7 +104,7 @@ def sample(
 
 def _open(path: Path, limits: Limits) -> InputContainer:
     try:
-        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels)})
+        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels + EDGE_PIXELS)})
     except (FFmpegError, ValueError) as error:
         if isinstance(error, MemoryError):
             raise _explained(error) from error
@@ -127,7 +125,7 @@ def _video_stream(container: InputContainer, limits: Limits) -> VideoStream:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+            stream.codec_context.options = {"max_pixels": str(limits.max_pixels + EDGE_PIXELS)}
             return stream
     if moving:
         raise _unsupported()
@@ -178,6 +176,18 @@ def _indexed_duration(stream: VideoStream) -> float:
     if last is None:
         return 0.0
     return max(0.0, float(last.timestamp * (stream.time_base or 0)) - _start_s(stream))
+
+
+def _first_frame(path: Path, container: InputContainer, stream: VideoStream, limits: Limits) -> VideoFrame:
+    try:
+        first = next(_decoded(container, stream), None)
+    except DetectorError:  # some decoders call it a lack of memory
+        check_pixels(_refused_pixels(path, limits), limits)
+        raise
+    if first is None:
+        check_pixels(_refused_pixels(path, limits), limits)
+        raise _unreadable()
+    return first
 
 
 def _refused_pixels(path: Path, limits: Limits) -> int:
@@ -248,6 +258,7 @@ def _regular_frames(
     tolerance_s = min(0.5 / info.frame_rate, gap_s) if info.frame_rate > 0 else 0.0
     frames = _decoded(container, stream)
     newest_s = sought_s = -1.0
+    spare: tuple[float, VideoFrame] | None = None  # for a video of which nothing can be read from the first target on
     while targets:
         if should_stop is not None and should_stop():
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
@@ -257,15 +268,27 @@ def _regular_frames(
                 frames = _decoded(container, stream)
         frame = next(frames, None)
         if frame is None:
+            if spare is not None:
+                yield spare
             return
         time_s = _time_s(stream, frame, info.duration_s)
         if time_s is None:
             time_s = max(0.0, newest_s) + 2 * tolerance_s
         newest_s = max(newest_s, time_s)
-        if time_s >= targets[0] - tolerance_s:
-            while targets and time_s >= targets[0] - tolerance_s:
-                targets.pop(0)
+        if _reaches(targets, time_s, tolerance_s):
+            spare = None
             yield time_s, frame
+        elif len(targets) == count:
+            spare = time_s, frame
+
+
+def _reaches(targets: list[float], time_s: float, tolerance_s: float) -> bool:
+    """Whether a frame at ``time_s`` is wanted; takes away the ``targets`` that it serves."""
+    is_wanted = False
+    while targets and time_s >= targets[0] - tolerance_s:
+        targets.pop(0)
+        is_wanted = True
+    return is_wanted
 
 
 def _time_s(stream: VideoStream, frame: VideoFrame, duration_s: float) -> float | None:

@@ -39,9 +39,13 @@ def encoded(
     options: dict[str, str] | None = None,
     changes: Callable[[VideoStream], None] = lambda stream: None,
     container_options: dict[str, str] | None = None,
+    scene: videos.Scene | None = None,
 ) -> Path:
-    """``frames`` of the face that sways, in any codec and pixel format; the name's ending chooses the container."""
-    scene = videos.face_scene(size, portrait_px=round(size[1] * 0.83))
+    """``frames`` of ``scene``, else of a moving disc, in any codec and pixel format.
+
+    The ending of the name chooses the container.
+    """
+    scene = scene or videos.empty_scene(size)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=RATE, options=options or {})
         assert isinstance(stream, VideoStream)
@@ -131,11 +135,8 @@ def crowded_second(path: Path, frames: int = 100_000) -> Path:
     return packets_at(path, range(frames), size=(16, 16))
 
 
-def outlying_time(path: Path) -> Path:
-    """Two seconds, in which one frame says that it is to be shown in eleven days."""
-    times = list(range(0, 2000, 40))
-    times[5] = 10**9
-    return packets_at(path, times)
+# Two seconds, in which one frame says that it is to be shown in eleven days.
+OUTLYING_TIMES = [*range(0, 200, 40), 10**9, *range(240, 2000, 40)]
 
 
 # Bombs
@@ -211,9 +212,12 @@ class Boxes:
 
     def set_sample(self, size_bytes: int, picture: tuple[int, int]) -> None:
         """The only sample is of that size, and shows a picture of that size."""
-        self.replace(b"stsz", struct.pack(">IIII", 0, size_bytes, 1, 0)[:12])
-        width, height = (min(side, 65535) for side in picture)
-        self.replace(b"stsd", lambda body: body[:40] + struct.pack(">HH", width, height) + body[44:])
+        self.replace(b"stsz", struct.pack(">III", 0, size_bytes, 1))
+        self.declare_size(picture)
+
+    def declare_size(self, picture: tuple[int, int]) -> None:
+        """The sample description says that size."""
+        self.replace(b"stsd", lambda body: body[:40] + struct.pack(">HH", *picture) + body[44:])
 
     def joined(self) -> bytes:
         """The whole file."""
@@ -226,6 +230,13 @@ class Boxes:
             assert isinstance(inner, bytes)
             content += struct.pack(">I4s", len(inner) + 8, name) + inner
         return content
+
+
+def declare_size(path: Path, picture: tuple[int, int]) -> None:
+    """Let the MP4 or MOV at ``path`` say that its pictures have another size."""
+    content = Boxes(path.read_bytes())
+    content.declare_size(picture)
+    path.write_bytes(content.joined())
 
 
 def with_durations(path: Path, duration: int) -> Path:

@@ -239,9 +239,12 @@ def test_a_reader_that_is_not_open_says_so(clip: Path) -> None:
         Reader(clip).info()
 
 
-def test_a_file_beyond_the_limit_is_refused_before_a_child_is_started(clip: Path) -> None:
+def test_a_file_beyond_the_limit_is_refused_before_a_child_is_started(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_process, "start", lambda stderr: pytest.fail("started"))
     limits = dataclasses.replace(Limits(), max_bytes=10)
-    with pytest.raises(DetectorError) as caught, Reader(clip, limits, start=lambda stderr: pytest.fail("started")):
+    with pytest.raises(DetectorError) as caught, Reader(clip, limits):
         pass
 
     assert caught.value.code == ErrorCode.TOO_LARGE

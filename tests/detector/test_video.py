@@ -1,5 +1,6 @@
 """Frames come at regular intervals over the whole video, upright, at their true times; what is no video is refused."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from detector import video
 from detector.errors import DetectorError, ErrorCode
 from detector.stream import Limits
-from tests import videos
+from tests import hostile_videos, videos
 
 
 def times(path: Path, count: int) -> list[float]:
@@ -181,3 +182,110 @@ def test_sampling_stops_when_told(tmp_path: Path) -> None:
         seen.extend(time_s for _, time_s, _ in frames)
 
     assert caught.value.code == ErrorCode.CANCELLED
+
+
+def test_a_video_of_which_only_the_beginning_is_left_gives_its_last_frame(tmp_path: Path) -> None:
+    """Found by the fuzzer: the poster of such a video could not be drawn, though its first frame can be read."""
+    path = hostile_videos.encoded(tmp_path / "clip.avi", "mjpeg", "yuvj420p", frames=50)
+    content = path.read_bytes()
+    second = content.index(b"00dc", content.index(b"00dc", content.index(b"movi")) + 4)
+    path.write_bytes(content[: second + 8] + bytes(len(content) - second - 8))
+
+    for count in (5, 10, 50):
+        assert times(path, count)[0] == 0.0
+
+
+def test_a_wrong_rate_does_not_make_one_frame_stand_for_all(tmp_path: Path) -> None:
+    """A container may say that it shows a frame in a thousand seconds; the times of its frames say otherwise."""
+    path = videos.no_face_clip(tmp_path / "clip.mp4", duration_s=2.0, size=(160, 96))
+    slow = dataclasses.replace(video.probe(path), frame_rate=0.001)
+
+    assert len(list(video.sample(path, slow, 10))) >= 9
+
+
+def test_a_frame_far_beyond_the_end_does_not_use_up_the_samples(tmp_path: Path) -> None:
+    path = hostile_videos.packets_at(tmp_path / "clip.mkv", hostile_videos.OUTLYING_TIMES)
+    info = dataclasses.replace(video.probe(path, Limits(max_duration_s=1e9)), duration_s=2.0)
+
+    seen = [time_s for _, time_s, _ in video.sample(path, info, 10)]
+
+    assert len(seen) >= 9
+    assert max(seen) < 3.0
+
+
+def test_a_container_that_declares_too_little_is_believed_no_more_than_its_index(tmp_path: Path) -> None:
+    path = hostile_videos.longer_than_it_says(tmp_path / "clip.mp4")
+
+    assert video.probe(path, Limits(max_duration_s=1e9)).duration_s == pytest.approx(86_400, abs=2)
+
+
+def test_an_mpeg_stream_is_as_long_as_its_frames(tmp_path: Path) -> None:
+    """FFmpeg takes its duration from the first and the last time stamp of a pack, which in a short file are one."""
+    path = hostile_videos.encoded(tmp_path / "clip.mpg", "mpeg1video", frames=12)
+
+    assert video.probe(path).duration_s == pytest.approx(12 / 25, abs=0.001)
+    assert times(path, 12)[-1] == pytest.approx(11 / 25, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("clip.mp4", "libx264", "yuv444p"),
+        ("clip.mp4", "libx264", "yuv422p10le"),
+        ("clip.mp4", "libx264rgb", "rgb24"),
+        ("clip.mkv", "ffv1", "gbrp16le"),
+        ("clip.mov", "png", "rgba"),
+        ("clip.mov", "prores_ks", "yuva444p10le"),
+        ("clip.webm", "libvpx-vp9", "yuva420p"),
+        ("clip.mpg", "mpeg1video", "yuv420p"),
+    ],
+)
+def test_every_pixel_format_shows_what_was_filmed(name: str, codec: str, pixel_format: str, tmp_path: Path) -> None:
+    path = hostile_videos.encoded(tmp_path / name, codec, pixel_format)
+
+    for _, time_s, picture in video.sample(path, video.probe(path), 10):
+        filmed = videos.empty_scene(hostile_videos.SIZE)(time_s)
+        assert np.abs(picture.astype(int) - filmed.astype(int)).mean() < 8
+
+
+def test_hdr_is_read_at_its_true_brightness_order(tmp_path: Path) -> None:
+    """It is not mapped to the tones of a screen, but what is brighter stays brighter."""
+    path = hostile_videos.hdr(tmp_path / "clip.mp4")
+
+    _, time_s, picture = next(video.sample(path, video.probe(path), 10))
+    filmed = videos.empty_scene(hostile_videos.SIZE)(time_s)
+
+    assert np.corrcoef(picture.mean(axis=2).ravel(), filmed.mean(axis=2).ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"preset": "ultrafast"}),
+        ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none"}),
+        ("png", {}),
+    ],
+)
+def test_pictures_that_are_larger_than_was_declared_are_refused_as_that(
+    codec: str, options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixel_format = "rgb24" if codec == "png" else "yuv420p"
+    path = hostile_videos.encoded(tmp_path / "clip.mov", codec, pixel_format, size=(640, 384), options=options)
+    hostile_videos.declare_size(path, (64, 48))
+    monkeypatch.setattr(video, "EDGE_PIXELS", 0)
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path, Limits(max_pixels=320 * 200))
+
+    assert caught.value.code == ErrorCode.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_frame_as_large_as_is_allowed_is_read_though_its_blocks_reach_beyond_it(codec: str, tmp_path: Path) -> None:
+    """Decoders fill their blocks, so they take memory for more pixels than the picture has."""
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = hostile_videos.encoded(tmp_path / "clip.mov", codec, size=(322, 178), options=options)
+    limits = Limits(max_pixels=322 * 178)
+
+    assert video.probe(path, limits).width == 322
+    assert len(list(video.sample(path, video.probe(path, limits), 10, limits=limits))) == 10
