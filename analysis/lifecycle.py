@@ -134,10 +134,18 @@ def requeue(pk: UUID | str) -> bool:
 
 def expire(pk: UUID | str, attempt: int) -> bool:
     """Running -> queued when its lease has run out, as a new attempt; -> failed when that happened too often."""
-    expired = _row(pk, attempt).filter(lease_expires_at__lt=timezone.now())
+    return _take_back(_row(pk, attempt).filter(lease_expires_at__lt=timezone.now()))
+
+
+def expire_silent(pk: UUID | str, attempt: int, heartbeat_at: datetime | None) -> bool:
+    """The same when its worker has not been heard of since ``heartbeat_at``, whatever the clock says of its lease."""
+    return _take_back(_row(pk, attempt).filter(heartbeat_at=heartbeat_at))
+
+
+def _take_back(rows: QuerySet[Analysis]) -> bool:
     most = settings.UNMASK.max_lost_leases
     again = _move(
-        expired.filter(lost_leases__lt=most),
+        rows.filter(lost_leases__lt=most),
         {State.RUNNING},
         State.QUEUED,
         **_NOTHING_RUNS | _NOTHING_STARTED,
@@ -148,7 +156,7 @@ def expire(pk: UUID | str, attempt: int) -> bool:
     if again:
         return True
     detail = f"The lease ran out {most + 1} times."
-    return _move(expired.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
+    return _move(rows.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
 
 
 def expired() -> QuerySet[Analysis]:

@@ -29,6 +29,7 @@ class Code(StrEnum):
     TOO_DEMANDING = "too_demanding"  # opening it needs more memory than the limited child process has
     QUEUE_FULL = "queue_full"
     STORAGE_FULL = "storage_full"
+    DISK_FULL = "disk_full"  # of the machine, not what one person may keep
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
     MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more as it was
     MODEL_VERSION_UNMEASURED = "model_version_unmeasured"  # it is, but has no figures from test clips as it stands
@@ -91,6 +92,10 @@ _SENTENCES: dict[str, str] = {
     Code.STORAGE_FULL: noop(
         "Your videos would take more than the %(max_storage)s you may keep. Please delete analyses that you no "
         "longer need, then upload again."
+    ),
+    Code.DISK_FULL: noop(
+        "There is no room left on the disk of this site, so this could not be kept. Please tell an administrator, and "
+        "try again when there is room."
     ),
     Code.MODEL_VERSION_GONE: noop(
         "The model version that was asked for is not installed any more as it was, so the video was not examined. "

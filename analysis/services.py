@@ -4,16 +4,17 @@ Whatever is refused leaves nothing behind; whatever is accepted is committed bef
 accepted when the queue is down. Rows that have files are deleted here and nowhere else.
 """
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
@@ -45,7 +46,7 @@ def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     _check_frames(frames)
     _check_size(upload.size or 0)
     _check_queue(owner)
-    with files.work_folder("upload") as folder:
+    with _room(), files.work_folder("upload") as folder:
         received = uploads.receive(upload, folder, settings.UNMASK.max_upload_bytes)
         _check_size(received.size_bytes)
         analysis = _submit_known(owner, received, frames)
@@ -147,6 +148,18 @@ def delete_person(owner: User) -> None:
     with transaction.atomic():
         delete_videos(Video.objects.filter(owner=owner))
         owner.delete()
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Refuses what finds the disk full; raises Refused."""
+    try:
+        yield
+    except (OSError, OperationalError) as error:
+        if not files.is_no_room(error):
+            raise
+        logger.error("The disk is full: an upload was refused (%s).", error)
+        raise Refused(Code.DISK_FULL) from error
 
 
 def _check_frames(frames: int) -> None:

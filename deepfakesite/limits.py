@@ -13,6 +13,7 @@ class Limits:
     max_upload_bytes: int = 2 * 1024**3
     max_duration_s: float = 3600.0
     max_pixels: int = 3840 * 2160 * 2  # of one frame
+    min_free_bytes: int = 256 * 1024**2  # an upload that would leave less on the disk is refused
     probe_timeout_s: float = 20.0  # the child process that opens an upload
     lease_s: float = 60.0  # how long a worker's claim lasts without a heartbeat
     heartbeat_s: float = 10.0

@@ -134,13 +134,14 @@ UNMASK = Limits(
     max_upload_bytes=env.int("MAX_UPLOAD_BYTES", default=_defaults.max_upload_bytes),
     max_duration_s=env.float("MAX_DURATION_S", default=_defaults.max_duration_s),
     max_pixels=env.int("MAX_PIXELS", default=_defaults.max_pixels),
+    min_free_bytes=env.int("MIN_FREE_BYTES", default=_defaults.min_free_bytes),
     probe_timeout_s=env.float("PROBE_TIMEOUT_S", default=_defaults.probe_timeout_s),
     lease_s=env.float("LEASE_S", default=_defaults.lease_s),
     heartbeat_s=env.float("HEARTBEAT_S", default=_defaults.heartbeat_s),
     job_timeout_s=env.float("JOB_TIMEOUT_S", default=_defaults.job_timeout_s),
     max_lost_leases=env.int("MAX_LOST_LEASES", default=_defaults.max_lost_leases),
 )
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["analysis.uploads.UploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o640

@@ -19,7 +19,7 @@ from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from analysis import files, tasks
+from analysis import files, tasks, uploads
 from analysis.models import Analysis, State
 from tests.analysis.builders import make_analysis
 
@@ -125,29 +125,30 @@ def test_reconcile_looks_for_strays_now_and_then_only(monkeypatch: pytest.Monkey
         sweeps.append(older_than_s)
         return 1
 
-    monkeypatch.setattr(files, "sweep", sweep)
+    monkeypatch.setattr(files, "sweep_stored", sweep)
 
     assert [tasks.reconcile()["strays_removed"] for _turn in range(3)] == [1, 0, 0]
     assert len(sweeps) == 1
-    assert sweeps[0] > site.UNMASK.job_timeout_s  # a running job's folder is not taken for a dead one's
 
 
-def test_sweep_removes_old_folders_of_dead_processes_only() -> None:
+def test_what_dead_processes_left_goes_at_once_and_what_living_ones_hold_stays() -> None:
+    handler = uploads.UploadHandler()
+    handler.new_file("video", "clip.mp4", "video/mp4", 1)
+    arriving = Path(handler.file.temporary_file_path())
     with files.work_folder("analysis-x") as living:
+        aged(living, 7200)
+        aged(arriving, 7200)
         dead = living.parent / "analysis-dead"
         dead.mkdir()
         (dead / "video").write_bytes(b"x")
-        aged(dead, 7200)
-        broken_off = Path(site.FILE_UPLOAD_TEMP_DIR) / "tmpabc.upload.mp4"
+        broken_off = arriving.with_name("tmpabc.upload.mp4")
         broken_off.write_bytes(b"x")
-        aged(broken_off, 7200)
-        fresh = broken_off.with_name("tmpdef.upload.mp4")
-        fresh.write_bytes(b"x")
 
-        assert files.sweep(3600) == 2
+        assert files.sweep_dead() == 2
 
-        assert (living.exists(), dead.exists(), broken_off.exists(), fresh.exists()) == (True, False, False, True)
-    fresh.unlink()
+        assert (living.exists(), dead.exists(), arriving.exists(), broken_off.exists()) == (True, False, True, False)
+    handler.file.close()
+    assert (living.exists(), arriving.exists()) == (False, False)
 
 
 def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
@@ -161,7 +162,7 @@ def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
     fresh = uuid4()
     default_storage.save(f"videos/{fresh}/original", ContentFile(b"x"))
 
-    assert files.sweep(3600) == 3
+    assert files.sweep_stored(3600) == 3
 
     assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
     assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
