@@ -56,6 +56,25 @@ def entering(root: Path) -> Iterator[None]:
         yield
 
 
+def make_durable(names: Iterable[str]) -> None:
+    """Has stored files written to the disk itself, with the folders that name them, before a row counts on them.
+
+    Storages without paths do that on their own.
+    """
+    try:
+        paths = [Path(default_storage.path(name)) for name in names]
+    except NotImplementedError:
+        return
+    root = Path(default_storage.path(""))
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}
+    for path in [*paths, *sorted(folders, reverse=True)]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def is_no_room(error: BaseException | None) -> bool:
     """Whether this is the disk saying that it is full, by itself or through SQLite."""
     if isinstance(error, OperationalError):  # without room for its index SQLite calls it an I/O error

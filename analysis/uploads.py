@@ -127,9 +127,11 @@ def clean_name(name: str | None) -> str:
 
 
 def keep(path: Path, name: str) -> str:
-    """Puts a local file into the storage; moved rather than copied where both are on one disk."""
+    """Puts a local file into the storage, where it outlives a power cut; moved where both are on one disk."""
     with _Movable(path) as file:
-        return default_storage.save(name, file)
+        kept = default_storage.save(name, file)
+    files.make_durable([kept])
+    return kept
 
 
 class _Movable(_File):
