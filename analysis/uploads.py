@@ -67,13 +67,13 @@ class UploadHandler(TemporaryFileUploadHandler):
         try:
             yield
         except OSError as error:
+            if hasattr(self, "file"):
+                with contextlib.suppress(OSError):  # closing writes what is left, which fails once more
+                    self.file.close()
             if not files.is_no_room(error):
                 raise
             if self.request is not None:
                 self.request.META[_NO_ROOM] = True
-            if hasattr(self, "file"):
-                with contextlib.suppress(OSError):  # closing writes what is left, which fails once more
-                    self.file.close()
             raise SkipFile from error
 
 

@@ -167,3 +167,69 @@ def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
     assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
     assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
     assert default_storage.exists(str(analysis.video.file.name))
+
+
+def test_what_a_late_heartbeat_left_of_a_job_is_not_taken_for_one(queue: Queue) -> None:
+    """A worker may write its heartbeat where the queue, emptied meanwhile, has no job any more."""
+    analysis = make_analysis()
+    queue.connection.hset(Job.key_for(tasks.job_id(analysis)), "last_heartbeat", timezone.now().isoformat())
+
+    assert tasks.reconcile()["enqueued"] == 1
+    assert queue.get_job_ids() == [tasks.job_id(analysis)]
+
+
+def test_a_job_that_seems_to_be_taken_in_the_future_is_not_waited_for(queue: Queue) -> None:
+    """The clock was set back after a worker had taken the job and died with it."""
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    job = job_of(analysis, queue)
+    job.set_status(JobStatus.STARTED)
+    job.last_heartbeat = timezone.now() + timedelta(hours=1)
+    job.save()
+
+    assert tasks.reconcile()["enqueued"] == 1
+
+
+def test_pictures_of_an_attempt_that_is_taken_back_go_with_it(queue: Queue) -> None:
+    silent = make_analysis(State.RUNNING, attempt=2, lease_expires_at=timezone.now() - timedelta(seconds=1))
+    for attempt in (2, 22):
+        default_storage.save(f"{files.analysis_folder(silent.pk)}/{attempt}-ab/frames/1.jpg", ContentFile(b"x"))
+
+    tasks.reconcile()
+
+    assert [path.name for path in Path(site.MEDIA_ROOT, "analyses", str(silent.pk)).iterdir()] == ["22-ab"]
+
+
+@pytest.mark.parametrize(
+    ("state", "kept"),
+    [(State.RUNNING, {"2-ab"}), (State.DONE, {"2-ab"}), (State.FAILED, set()), (State.QUEUED, set())],
+)
+def test_sweep_removes_old_pictures_of_attempts_that_are_over(state: State, kept: set[str]) -> None:
+    analysis = make_analysis(attempt=2)
+    Analysis.objects.filter(pk=analysis.pk).update(
+        state=state, verdict="REAL", error_code="lost", finished_at=timezone.now(), lease_expires_at=timezone.now()
+    )
+    for attempt in (1, 2):
+        default_storage.save(f"{files.analysis_folder(analysis.pk)}/{attempt}-ab/frames/1.jpg", ContentFile(b"x"))
+    root = Path(site.MEDIA_ROOT, "analyses", str(analysis.pk))
+
+    assert files.sweep_stored(3600) == 0
+    for path in root.rglob("*"):
+        aged(path, 7200)
+    assert files.sweep_stored(3600) == 2 - len(kept)
+
+    assert {path.name for path in root.glob("*")} == kept
+
+
+def test_sweep_leaves_an_upload_alone_whose_row_is_still_to_come() -> None:
+    """The clock was set on: its file looks old, but its request still holds it."""
+    handler = uploads.UploadHandler()
+    handler.new_file("video", "clip.mp4", "video/mp4", 1)
+    arriving = handler.file
+    name = uploads.keep(Path(arriving.temporary_file_path()), f"videos/{uuid4()}/original")
+    aged(Path(default_storage.path(name)), 3 * 3600)
+
+    assert files.sweep_stored(600) == 0
+    arriving.close()
+    assert files.sweep_stored(600) == 1

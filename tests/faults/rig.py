@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from deepfakesite.supervision import LEASH
 from tests.faults import invariants
 from tests.faults.person import Answer, Person, another, small_clip
 from tests.running import MANAGE, ROOT, Site, environment, free_port, processes_of, wait_until_gone
@@ -57,10 +58,11 @@ class Rig:
 
     def start(self) -> None:
         """Start the supervisor, which starts the rest; healthy when this returns."""
+        up = [sys.executable, str(MANAGE), "up", "--port", str(self.port), "--workers", str(self.workers)]
         log = self.folder / "up.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, str(MANAGE), "up", "--port", str(self.port), "--workers", str(self.workers)],
+                [sys.executable, str(LEASH), str(os.getpid()), *up],  # it ends when the rounds are broken off
                 env=environment(self.folder, **self.variables),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

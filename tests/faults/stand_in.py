@@ -22,6 +22,7 @@ SAMPLES = 4  # faces in a report; each has a crop and a heatmap, each frame a pi
 RECONCILE_EVERY_S = 1.0
 SWEEP_EVERY_S = 1.0
 STRAY_S = 4.0
+STEADY_S = 3.0  # rounds follow each other closely; a program killed in each is not one that cannot live
 FINISHED = "finished.log"  # a line for each attempt that stored its result: analysis, attempt, process
 
 _HOLD_S = 120.0  # a round that forgets to let go is found out, not waited for
@@ -64,8 +65,10 @@ def _wanted(folder: Path) -> str:
 
 def _shorten_pauses() -> None:
     from analysis import tasks
+    from deepfakesite import supervision
     from deepfakesite.management.commands import up
 
+    supervision.STEADY_S = STEADY_S
     up.RECONCILE_EVERY_S = RECONCILE_EVERY_S
     tasks._SWEEP_EVERY_S = SWEEP_EVERY_S
     tasks._STRAY_S = STRAY_S
