@@ -1,14 +1,18 @@
 """Files that belong to rows, and folders to work in: made, copied, removed and swept; through Django's storage API.
 
 A video lives under ``videos/<id>/`` and what was drawn from an analysis under ``analyses/<id>/``, so removing a row's
-files is removing its folder. Folders to work in are on the local disk, outside what is kept.
+files is removing its folder; each attempt's pictures are in a folder of their own in there. Folders to work in, and
+uploads on their way, are on the local disk, outside what is kept. Whoever uses one holds a lock on it, which the kernel
+takes back when the process ends, however it ends: what is not locked is nobody's, whatever the clock says.
 """
 
 import contextlib
+import errno
+import fcntl
 import logging
+import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,16 +20,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.files.storage import Storage, default_storage
+from django.db import OperationalError
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
-from analysis.models import Analysis, Video
+from analysis.models import Analysis, State, Video
 
 logger = logging.getLogger(__name__)
 
 _VIDEOS, _ANALYSES = "videos", "analyses"
 _COPY_BYTES = 1024 * 1024
 _ROWS_AT_ONCE = 500
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NEXT_TO_NOTHING = 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -33,8 +40,51 @@ def work_folder(purpose: str) -> Iterator[Path]:
     """A private folder on the local disk, removed at the end; ``sweep`` removes those of dead processes."""
     root = _work_root()
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=root, ignore_cleanup_errors=True) as folder:
+    with contextlib.ExitStack() as stack:
+        with entering(root):
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=root, ignore_cleanup_errors=True)
+            )
+            stack.enter_context(_opened(Path(folder), fcntl.LOCK_EX))
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def entering(root: Path) -> Iterator[None]:
+    """Keeps the sweep out of ``root`` while something new is made in there and locked."""
+    with _opened(root, fcntl.LOCK_SH):
+        yield
+
+
+def make_durable(names: Iterable[str]) -> None:
+    """Has stored files written to the disk itself, with the folders that name them, before a row counts on them.
+
+    Storages without paths do that on their own.
+    """
+    try:
+        paths = [Path(default_storage.path(name)) for name in names]
+    except NotImplementedError:
+        return
+    root = Path(default_storage.path(""))
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}
+    for path in [*paths, *sorted(folders, reverse=True)]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_no_room(error: BaseException | None) -> bool:
+    """Whether this is the disk saying that it is full, by itself or through SQLite."""
+    if isinstance(error, OperationalError):  # without room for its index SQLite calls it an I/O error
+        return "disk is full" in str(error) or ("disk I/O error" in str(error) and free_bytes() < _NEXT_TO_NOTHING)
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def free_bytes() -> int:
+    """What is left on the disk where uploads arrive and the database lies."""
+    return shutil.disk_usage(settings.DATA_DIR).free
 
 
 def local_path(stored: FieldFile, folder: Path) -> Path:
@@ -65,13 +115,27 @@ def remove_folders(names: Iterable[str], storage: Storage = default_storage) -> 
             logger.exception("The stored folder %s could not be removed; the next sweep tries again.", name)
 
 
-def sweep(older_than_s: float) -> int:
-    """Removes folders of dead processes and stored folders without a row, once they are older than that; how many."""
-    return (
-        _sweep_work_folders(older_than_s)
-        + _sweep_stored(_VIDEOS, older_than_s)
-        + _sweep_stored(_ANALYSES, older_than_s)
-    )
+def remove_attempt(pk: UUID | str, attempt: int) -> None:
+    """Removes the pictures that this attempt at an analysis had stored before its process died."""
+    folder = analysis_folder(pk)
+    names = [name for name in _folders_in(folder) if name.startswith(f"{attempt}-")]
+    remove_folders(f"{folder}/{name}" for name in names)
+
+
+def sweep_dead() -> int:
+    """Removes what dead processes left behind: folders to work in, and uploads that broke off; how many."""
+    count = _sweep_unlocked(_work_root())
+    if settings.FILE_UPLOAD_TEMP_DIR is not None:
+        count += _sweep_unlocked(Path(settings.FILE_UPLOAD_TEMP_DIR))
+    return count
+
+
+def sweep_stored(older_than_s: float) -> int:
+    """Removes stored folders without a row, and pictures of attempts that are over, once older than that; how many."""
+    strays = [*_without_row(_VIDEOS), *_without_row(_ANALYSES), *_of_other_attempts()]
+    old = [name for name in strays if _age_s(name) > older_than_s and not _is_in_use(name)]
+    remove_folders(old)
+    return len(old)
 
 
 def _work_root() -> Path:
@@ -90,47 +154,78 @@ def _remove_folder(storage: Storage, name: str) -> None:
     storage.delete(name)
 
 
-def _sweep_work_folders(older_than_s: float) -> int:
-    """Also removes uploads that broke off with the web process: they arrive in FILE_UPLOAD_TEMP_DIR."""
-    limit = time.time() - older_than_s
-    strays = [path for path in _entries(_work_root()) if path.is_dir() and not path.is_symlink()]
-    if settings.FILE_UPLOAD_TEMP_DIR is not None:
-        strays += [path for path in _entries(Path(settings.FILE_UPLOAD_TEMP_DIR)) if ".upload" in path.suffixes]
-    count = 0
-    for path in strays:
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime >= limit:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
-            count += 1
-    return count
-
-
-def _entries(folder: Path) -> list[Path]:
+@contextlib.contextmanager
+def _opened(path: Path, lock: int) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        return list(folder.iterdir())
-    except FileNotFoundError:
-        return []
+        fcntl.flock(descriptor, lock)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _sweep_stored(kind: str, older_than_s: float) -> int:
-    """An upload's file is stored shortly before its row is written, hence the age."""
-    try:
-        names, _files = default_storage.listdir(kind)
-    except (FileNotFoundError, NotADirectoryError):
+def _sweep_unlocked(root: Path) -> int:
+    """Removes what nobody holds a lock on; nothing can be made there and not be locked yet (``entering``)."""
+    if not root.exists():
         return 0
-    rows = (Video if kind == _VIDEOS else Analysis)._base_manager
-    found = [pk for pk in map(_as_uuid, names) if pk is not None]
-    strays: list[str] = []
+    with _opened(root, fcntl.LOCK_EX):
+        dead = [path for path in root.iterdir() if not path.is_symlink() and not _is_locked(path)]
+    for path in dead:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(dead)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a living process uses it; one that has just gone is taken for used, since nothing is left to do."""
+    try:
+        with _opened(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+    except OSError:
+        return True
+
+
+def _is_in_use(name: str) -> bool:
+    """Whether an upload that is being taken in still holds a file of this stored folder."""
+    try:
+        return any(_is_locked(Path(default_storage.path(file))) for file in _files_below(name))
+    except (NotImplementedError, FileNotFoundError):  # a storage without paths has no locks either
+        return False
+
+
+def _folders_in(name: str) -> list[str]:
+    try:
+        folders, _files = default_storage.listdir(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return folders
+
+
+def _stored(kind: str) -> Iterator[list[UUID]]:
+    """The keys for which there is a stored folder, some at a time."""
+    found = [pk for pk in map(_as_uuid, _folders_in(kind)) if pk is not None]
     for start in range(0, len(found), _ROWS_AT_ONCE):
-        some = found[start : start + _ROWS_AT_ONCE]
-        without_row = set(some) - set(rows.filter(pk__in=some).values_list("pk", flat=True))
-        strays += [name for pk in without_row if _age_s(name := f"{kind}/{pk}") > older_than_s]
-    remove_folders(strays)
-    return len(strays)
+        yield found[start : start + _ROWS_AT_ONCE]
+
+
+def _without_row(kind: str) -> Iterator[str]:
+    """An upload's file is stored shortly before its row is written, so not all of these are strays."""
+    rows = (Video if kind == _VIDEOS else Analysis)._base_manager
+    for some in _stored(kind):
+        for pk in set(some) - set(rows.filter(pk__in=some).values_list("pk", flat=True)):
+            yield f"{kind}/{pk}"
+
+
+def _of_other_attempts() -> Iterator[str]:
+    """Pictures beside those that the row names, or may come to name: their process died while it stored them."""
+    for some in _stored(_ANALYSES):
+        for pk, attempt, state in Analysis._base_manager.filter(pk__in=some).values_list("pk", "attempt", "state"):
+            kept = f"{attempt}-" if state in {State.RUNNING, State.DONE} else None
+            for name in _folders_in(analysis_folder(pk)):
+                if kept is None or not name.startswith(kept):
+                    yield f"{analysis_folder(pk)}/{name}"
 
 
 def _age_s(name: str) -> float:

@@ -1,20 +1,24 @@
 """A worker's hold on the analysis it runs: keeps the lease, writes the progress, notices when the run is lost.
 
 A thread lengthens the lease, so that a stage that says nothing for long does not lose it; a worker that dies stops
-doing so.
+doing so. ``Watch`` is the other side: it finds the workers that have stopped.
 """
 
 import contextvars
 import logging
 import threading
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from analysis import lifecycle
+from analysis.models import Analysis, State
 
 logger = logging.getLogger(__name__)
 
@@ -82,3 +86,34 @@ class Lease:
                 logger.warning("Analysis %s: the lease could not be lengthened.", self._pk, exc_info=True)
             finally:
                 connection.close()  # this thread's own
+
+
+class Watch:
+    """Tells silent workers from living ones, even when somebody sets the clock.
+
+    A lease ends at a time of day. When the clock is set on, every lease seems to have run out; when it is set back,
+    that of a dead worker seems to last for hours. So a lease that has run out counts only if no heartbeat has come
+    while this object looked on, for as long as two should have taken; and when none has come for a whole lease, the
+    worker is silent whatever its lease says. What one object has seen, it knows from being asked again and again.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[UUID, int], tuple[datetime | None, float]] = {}
+
+    def silent(self) -> list[Analysis]:
+        """The running analyses whose worker is silent; each still with the heartbeat that was its last."""
+        now, clock = time.monotonic(), timezone.now()
+        running = list(Analysis.objects.filter(state=State.RUNNING).select_related("video").defer("report"))
+        before, self._seen = self._seen, {}
+        found = []
+        for row in running:
+            key = (row.pk, row.attempt)
+            heartbeat_at, since = before.get(key, (None, now))
+            if heartbeat_at != row.heartbeat_at:
+                since = now
+            self._seen[key] = (row.heartbeat_at, since)
+            has_run_out = row.lease_expires_at is not None and row.lease_expires_at < clock
+            enough_s = 2 * settings.UNMASK.heartbeat_s if has_run_out else settings.UNMASK.lease_s
+            if now - since >= enough_s:
+                found.append(row)
+        return found

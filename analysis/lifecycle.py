@@ -166,18 +166,26 @@ def expire(pk: UUID | str, attempt: int, reason: str = SILENT) -> bool:
 
     ``reason`` is for the tally of such losses: the worker fell silent, its process died, or it was told to stop.
     """
+    return _take_back(_row(pk, attempt).filter(lease_expires_at__lt=timezone.now()), reason)
+
+
+def expire_silent(pk: UUID | str, attempt: int, heartbeat_at: datetime | None) -> bool:
+    """The same when its worker has not been heard of since ``heartbeat_at``, whatever the clock says of its lease."""
+    return _take_back(_row(pk, attempt).filter(heartbeat_at=heartbeat_at), SILENT)
+
+
+def _take_back(rows: QuerySet[Analysis], reason: str) -> bool:
     with transaction.atomic():
-        taken = _take_back(pk, attempt)
+        taken = _queue_again_or_fail(rows)
         if taken:
             tallies.count(Counted.LEASE_EXPIRED, reason)
     return taken
 
 
-def _take_back(pk: UUID | str, attempt: int) -> bool:
-    expired = _row(pk, attempt).filter(lease_expires_at__lt=timezone.now())
+def _queue_again_or_fail(rows: QuerySet[Analysis]) -> bool:
     most = settings.UNMASK.max_lost_leases
     again = _move(
-        expired.filter(lost_leases__lt=most),
+        rows.filter(lost_leases__lt=most),
         {State.RUNNING},
         State.QUEUED,
         **_NOTHING_RUNS | _NOTHING_STARTED,
@@ -188,7 +196,7 @@ def _take_back(pk: UUID | str, attempt: int) -> bool:
     if again:
         return True
     detail = f"The lease ran out {most + 1} times."
-    failed = _move(expired.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
+    failed = _move(rows.filter(lost_leases__gte=most), {State.RUNNING}, State.FAILED, **_failure(Code.LOST, detail))
     if failed:
         tallies.count(Counted.FAILED, Code.LOST)
     return failed

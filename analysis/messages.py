@@ -34,6 +34,7 @@ class Code(StrEnum):
     LARGER_THAN_STORAGE = "larger_than_storage"  # one video alone is more than its owner may keep
     MINUTES_USED_UP = "minutes_used_up"
     LONGER_THAN_A_DAY = "longer_than_a_day"  # one video alone is more than its owner may have examined in a day
+    DISK_FULL = "disk_full"  # of the machine, not what one person may keep
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
     MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more as it was
     MODEL_VERSION_UNMEASURED = "model_version_unmeasured"  # it is, but has no figures from test clips as it stands
@@ -121,6 +122,10 @@ _SENTENCES: dict[str, str] = {
     Code.LONGER_THAN_A_DAY: noop(
         "This video takes %(more)s, and within 24 hours you may have %(max_minutes)s minutes examined. Please cut out "
         "the part in question and upload that, or ask an administrator for more."
+    ),
+    Code.DISK_FULL: noop(
+        "There is no room left on the disk of this site, so this could not be kept. Please tell an administrator, and "
+        "try again when there is room."
     ),
     Code.MODEL_VERSION_GONE: noop(
         "The model version that was asked for is not installed any more as it was, so the video was not examined. "

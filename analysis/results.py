@@ -29,6 +29,7 @@ def store(analysis: Analysis, report: Report, folder: Path) -> bool:
     kept_folder = f"{files.analysis_folder(analysis.pk)}/{analysis.attempt}-{secrets.token_hex(4)}"
     try:
         names = {name: _keep(folder, name, kept_folder) for name in _pictures(report)}
+        files.make_durable(names.values())
         with transaction.atomic():
             _write(analysis, report, names)
     except BaseException as error:

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -54,7 +54,7 @@ def submit(owner: User, upload: "UploadedFile[Any]", frames: int) -> Analysis:
     _check_frames(frames)
     _check_size(upload.size or 0)
     quotas.check_queue(owner)
-    with files.work_folder("upload") as folder:
+    with _room(), files.work_folder("upload") as folder:
         received = uploads.receive(upload, folder, settings.UNMASK.max_upload_bytes)
         _check_size(received.size_bytes)
         analysis = _submit_known(owner, received, frames)
@@ -210,6 +210,18 @@ def delete_person(owner: User) -> None:
         delete_videos(Video.objects.filter(owner=owner))
         trail.record(Action.PERSON_DELETED, "person", owner.pk, owner_id=owner.pk)
         owner.delete()
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Refuses what finds the disk full; raises Refused."""
+    try:
+        yield
+    except (OSError, OperationalError) as error:
+        if not files.is_no_room(error):
+            raise
+        logger.error("The disk is full: an upload was refused (%s).", error)
+        raise Refused(Code.DISK_FULL) from error
 
 
 def _check_frames(frames: int) -> None:

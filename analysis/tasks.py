@@ -19,12 +19,13 @@ from django.db import close_old_connections
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
 from analysis import files, inspection, lifecycle, model_versions, results, turns
-from analysis.leases import Lease
+from analysis.leases import Lease, Watch
 from analysis.messages import Code
 from analysis.models import Analysis, ModelVersion, State
 from audit import context
@@ -42,10 +43,10 @@ logger = logging.getLogger(__name__)
 _QUEUE = "default"
 _KEEP_FINISHED_S = 3600
 _KEEP_FAILED_S = 7 * 24 * 3600
-_SWEEP_EVERY_S = 900.0
+_SWEEP_EVERY_S = 900.0  # of what is stored
 _swept_at: dict[str, float] = {}
 _networks: "dict[str, Network]" = {}
-_STRAY_S = 3600.0  # files without a row are left alone for this long after a job's time; they may be about to get one
+_STRAY_S = 600.0  # stored files without a row are left alone for this long; they may be about to get one
 
 
 def job_id(analysis: Analysis) -> str:
@@ -96,23 +97,16 @@ def run_analysis(pk: str, attempt: int) -> None:
         close_old_connections()
 
 
-def reconcile() -> dict[str, int]:
+def reconcile(watch: Watch | None = None) -> dict[str, int]:
     """Brings rows and queue together again, and clears away what dead processes left; says how much of each there was.
 
     Takes back analyses whose worker fell silent, puts jobs into the queue where there are fewer than rows that could
-    start, and now and then removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for
-    the next time.
+    start, and removes stray files. Raises nothing when the queue cannot be reached: then its rows wait for the next
+    time. Whoever calls it again and again gives the same ``watch``, which does not trust the clock alone.
     """
-    taken_back = sum(_take_back(row) for row in lifecycle.expired().select_related("video"))
+    silent = lifecycle.expired().select_related("video") if watch is None else watch.silent()
+    taken_back = sum(_take_back(row) for row in silent)
     return {"taken_back": taken_back, "enqueued": fill_up(), "strays_removed": _sweep()}
-
-
-def _take_back(row: Analysis) -> bool:
-    with _named(row):
-        taken = lifecycle.expire(row.pk, row.attempt)
-        if taken:
-            logger.warning("Analysis %s, attempt %d: its worker fell silent; it was taken back.", row.pk, row.attempt)
-        return taken
 
 
 def _named(row: Analysis) -> "contextlib.AbstractContextManager[None]":
@@ -133,13 +127,24 @@ def jobs_waiting() -> int | None:
         return None
 
 
+def _take_back(row: Analysis) -> bool:
+    """Ends an attempt whose worker fell silent after ``row`` was read, and removes what it had stored."""
+    with _named(row):
+        if not lifecycle.expire_silent(row.pk, row.attempt, row.heartbeat_at):
+            return False
+        logger.warning("Analysis %s, attempt %d: its worker fell silent; it is taken back.", row.pk, row.attempt)
+        files.remove_attempt(row.pk, row.attempt)
+        return True
+
+
 def _sweep() -> int:
-    """Looks through all kept folders, so this process does it only every ``_SWEEP_EVERY_S``."""
+    """What dead processes left goes at once; all kept folders are looked through only every ``_SWEEP_EVERY_S``."""
+    removed = files.sweep_dead()
     now = time.monotonic()
     if now - _swept_at.get("all", float("-inf")) < _SWEEP_EVERY_S:
-        return 0
+        return removed
     _swept_at["all"] = now
-    return files.sweep(settings.UNMASK.job_timeout_s + _STRAY_S)
+    return removed + files.sweep_stored(_STRAY_S)
 
 
 def _run(pk: str, attempt: int, lease: Lease) -> None:
@@ -161,7 +166,8 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
         lifecycle.fail(pk, attempt, error.code, str(error))
     except Exception as error:
         logger.exception("Analysis %s, attempt %d: failed unexpectedly.", pk, attempt)
-        lifecycle.fail(pk, attempt, Code.INTERNAL, f"{type(error).__name__}: {error}")
+        code = Code.DISK_FULL if files.is_no_room(error) else Code.INTERNAL
+        lifecycle.fail(pk, attempt, code, f"{type(error).__name__}: {error}")
 
 
 class _NotExamined(Exception):
@@ -251,14 +257,20 @@ def _without_job() -> list[Analysis]:
             return []
         rows = Analysis.objects.filter(state=State.QUEUED).order_by("queued_at", "pk")
         candidates = [row for row in rows if job_id(row) not in waiting]
-        jobs = Job.fetch_many(
-            [job_id(row) for row in candidates], connection=queue.connection, serializer=JSONSerializer
-        )
+        jobs = [_fetch(row, queue) for row in candidates]
         lost = [row for row, job in zip(candidates, jobs, strict=True) if job is None or not _is_in_hand(job)]
         return lost[:missing]
     except (RedisError, OSError) as error:
         logger.warning("The queue cannot be reached (%s); %d analyses wait for it.", error, wanted)
         return []
+
+
+def _fetch(analysis: Analysis, queue: Any) -> Job | None:
+    """The job of this attempt; None when it is gone, or when only a late heartbeat has been written where it stood."""
+    try:
+        return Job.fetch(job_id(analysis), connection=queue.connection, serializer=JSONSerializer)
+    except NoSuchJobError:
+        return None
 
 
 def _is_in_hand(job: Job) -> bool:
@@ -270,4 +282,4 @@ def _is_in_hand(job: Job) -> bool:
         return False
     if seen_at.tzinfo is None:
         seen_at = seen_at.replace(tzinfo=UTC)
-    return (datetime.now(UTC) - seen_at).total_seconds() < settings.UNMASK.lease_s
+    return abs((datetime.now(UTC) - seen_at).total_seconds()) < settings.UNMASK.lease_s  # the clock may be set back

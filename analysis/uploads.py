@@ -1,20 +1,28 @@
-"""Takes an upload in: hashed as it streams by, on the local disk, with a name safe to show; then into the storage.
+"""Takes an upload in: onto the local disk, hashed as it streams by, with a name safe to show; then into the storage.
 
 Nothing that the client says about a file is believed: not its name, not its type, not its size.
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
+
+from analysis import files
 
 if TYPE_CHECKING:
     _File = File[bytes]
@@ -24,6 +32,54 @@ else:
 _MAX_NAME = 200
 _MAX_SUFFIX = 10
 _CHUNK_BYTES = 1024 * 1024
+_NO_ROOM = "unmask.no_room"
+
+
+class UploadHandler(TemporaryFileUploadHandler):
+    """Django's own, which writes uploads to the disk, and two things more.
+
+    The file is locked while its request lives, so that the sweep knows which are nobody's. A full disk does not break
+    the connection off, which a browser could only call lost: the rest is read and thrown away, and ``had_no_room`` says
+    of the request why the file is not there. A file that would leave less than MIN_FREE_BYTES is not even begun.
+    """
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        with self._room(), files.entering(Path(settings.FILE_UPLOAD_TEMP_DIR)):
+            announced_bytes = int(self.request.META.get("CONTENT_LENGTH") or 0) if self.request is not None else 0
+            if files.free_bytes() < announced_bytes + settings.UNMASK.min_free_bytes:
+                raise OSError(errno.ENOSPC, "The upload would leave too little room.")
+            super().new_file(*args, **kwargs)
+            fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        with self._room():
+            super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size: int) -> "UploadedFile[Any] | None":
+        try:
+            with self._room():
+                return super().file_complete(file_size)  # goes back to the start, and so writes what is left
+        except SkipFile:  # there is nothing left to skip
+            return None
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if hasattr(self, "file"):
+                with contextlib.suppress(OSError):  # closing writes what is left, which fails once more
+                    self.file.close()
+            if not files.is_no_room(error):
+                raise
+            if self.request is not None:
+                self.request.META[_NO_ROOM] = True
+            raise SkipFile from error
+
+
+def had_no_room(request: HttpRequest) -> bool:
+    """Whether a file of this request could not be kept because the disk was full."""
+    return bool(request.META.get(_NO_ROOM))
 
 
 @dataclass(frozen=True)
@@ -71,9 +127,11 @@ def clean_name(name: str | None) -> str:
 
 
 def keep(path: Path, name: str) -> str:
-    """Puts a local file into the storage; moved rather than copied where both are on one disk."""
+    """Puts a local file into the storage, where it outlives a power cut; moved where both are on one disk."""
     with _Movable(path) as file:
-        return default_storage.save(name, file)
+        kept = default_storage.save(name, file)
+    files.make_durable([kept])
+    return kept
 
 
 class _Movable(_File):

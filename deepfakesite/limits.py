@@ -13,6 +13,7 @@ class Limits:
     max_upload_bytes: int = 2 * 1024**3
     max_duration_s: float = 3600.0
     max_pixels: int = 3840 * 2160 * 2  # of one frame
+    min_free_bytes: int = 256 * 1024**2  # an upload that would leave less on the disk is refused
     probe_timeout_s: float = 20.0  # the confined process that opens an upload
     decode_timeout_s: float = 1800.0  # the confined process that decodes a video for an analysis
     decode_memory_bytes: int = 3 * 1024**3  # address space of either

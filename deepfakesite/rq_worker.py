@@ -13,10 +13,11 @@ from typing import Any
 
 from django.db import connections
 from django.utils import timezone
-from rq import Worker
+from redis.exceptions import RedisError
+from rq import Worker, worker_registration
 from rq.job import Job
 
-from analysis import lifecycle, tasks
+from analysis import files, lifecycle, tasks
 from analysis.models import Analysis, State
 from audit import context
 from deepfakesite.leash import die_with_parent
@@ -37,6 +38,20 @@ class AnalysisWorker(Worker):
         super().__init__(*args, **kwargs)
         self._told_to_stop = False
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Also makes itself known again to a queue that was emptied and has forgotten it; RQ leaves it at that."""
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None and not self.connection.sismember(self.redis_workers_keys, self.key):
+            self._register_again()
+
+    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
+        """A queue server that does not answer, or has forgotten the job, is no reason to end what runs."""
+        try:
+            super().maintain_heartbeats(job, execution)
+            self.heartbeat(self.job_monitoring_interval + 60)
+        except RedisError as error:
+            logger.warning("The queue cannot be reached (%s); the job that runs goes on.", error)
+
     def handle_warm_shutdown_request(self) -> None:
         """RQ would wait for the job to end, which may take an hour; what runs is given back and runs again later."""
         self._told_to_stop = True
@@ -50,6 +65,12 @@ class AnalysisWorker(Worker):
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         die_with_parent(self.pid or os.getppid(), signal.SIGKILL)
+
+    def _register_again(self) -> None:
+        with self.connection.pipeline() as pipeline:
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
+            pipeline.execute()
 
     def _give_back(self, job: Job, process_id: int | None, status: int | None, usage: object) -> None:
         died = process_id or self.horse_pid
@@ -77,6 +98,8 @@ def give_back(worker: str, *, blame: bool) -> bool:
             return False
         with context.bind(analysis_id=str(row.pk), attempt=row.attempt, owner_id=row.video.owner_id):
             logger.warning("The process of analysis %s ended before its time; the analysis is given back.", row.pk)
-            return lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
+            given_back = lifecycle.expire(row.pk, row.attempt, lifecycle.DIED if blame else lifecycle.STOPPED)
+            files.remove_attempt(row.pk, row.attempt)
+            return given_back
     finally:
         connections.close_all()

@@ -115,11 +115,12 @@ DATABASES: dict[str, Any] = {
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "unmask.sqlite3"}
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # A write transaction takes its lock when it begins and waits for others; readers are never stopped.
+    # A write transaction takes its lock when it begins and waits for others; readers are never stopped. What was
+    # committed is on the disk and outlives a power cut, since an upload is acknowledged on the strength of it.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
 # Holds the counts that throttle log-ins: shared by all web processes, and there without the queue's server.
@@ -137,6 +138,7 @@ UNMASK = Limits(
     max_upload_bytes=env.int("MAX_UPLOAD_BYTES", default=_defaults.max_upload_bytes),
     max_duration_s=env.float("MAX_DURATION_S", default=_defaults.max_duration_s),
     max_pixels=env.int("MAX_PIXELS", default=_defaults.max_pixels),
+    min_free_bytes=env.int("MIN_FREE_BYTES", default=_defaults.min_free_bytes),
     probe_timeout_s=env.float("PROBE_TIMEOUT_S", default=_defaults.probe_timeout_s),
     decode_timeout_s=env.float("DECODE_TIMEOUT_S", default=_defaults.decode_timeout_s),
     decode_memory_bytes=env.int("DECODE_MEMORY_BYTES", default=_defaults.decode_memory_bytes),
@@ -151,7 +153,7 @@ if RETENTION_DAYS < 0:
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)  # 0: the audit trail is kept for ever
 if AUDIT_RETENTION_DAYS < 0:
     raise ImproperlyConfigured("AUDIT_RETENTION_DAYS is a number of days, or 0 to keep the audit trail.")
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["analysis.uploads.UploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o640

@@ -1,6 +1,8 @@
-"""The carried Valkey: which server to start, how it keeps its data, and whether it answers.
+"""The carried Valkey: which server to start, and whether it answers.
 
-It listens on a unix socket in DATA_DIR and on no port, so nothing outside this machine's user can reach it.
+It listens on a unix socket in DATA_DIR and on no port, so nothing outside this machine's user can reach it. It keeps
+nothing on the disk: whatever it held is in the database too and comes from there, while a file of its own could be cut
+short or find the disk full, and then the server would refuse to start or to take jobs.
 """
 
 import subprocess
@@ -30,7 +32,7 @@ def binary() -> Path:
 
 
 def command(socket: Path, folder: Path) -> list[str]:
-    """The command line of a server on ``socket`` that writes every change to ``folder`` within a second."""
+    """The command line of a server on ``socket`` that writes its log, and nothing else, to ``folder``."""
     if len(str(socket).encode()) > LONGEST_SOCKET_PATH:
         raise ValkeyMissing(
             f"The path of the queue's socket is too long for this system ({socket}); choose a shorter DATA_DIR, "
@@ -41,8 +43,7 @@ def command(socket: Path, folder: Path) -> list[str]:
         "unixsocket": str(socket),
         "unixsocketperm": "700",
         "dir": str(folder),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendonly": "no",
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

@@ -1,19 +1,22 @@
 """The pages that belong to no application: front page, the method, and what people see when something goes wrong."""
 
 import logging
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template import loader
 from django.templatetags.static import static
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from analysis import model_versions
+from analysis import files, model_versions
+from analysis.messages import Code, sentence_for
 from analysis.models import ModelVersion
 from deepfakesite.markdown import to_html
 from detector import release
@@ -91,5 +94,17 @@ def too_many_requests(request: HttpRequest, exception: Exception | None = None) 
 
 
 def server_error(request: HttpRequest, *args: Any) -> HttpResponse:
-    """Drawn without the request, so that neither database nor session is needed."""
-    return HttpResponseServerError(loader.render_to_string("500.html", {"static_url": settings.STATIC_URL}))
+    """Drawn without the request, so that neither database nor session is needed.
+
+    A full disk and a database that somebody else keeps locked are nobody's mistake, and get words of their own.
+    """
+    error = sys.exception()
+    if files.is_no_room(error):
+        template, status = "507.html", HTTPStatus.INSUFFICIENT_STORAGE
+        if request.get_preferred_type(["text/html", "application/json"]) == "application/json":  # the upload's script
+            return JsonResponse({"errors": {"video": [sentence_for(Code.DISK_FULL)]}}, status=status)
+    elif isinstance(error, OperationalError) and "database is locked" in str(error):
+        template, status = "503_locked.html", HTTPStatus.SERVICE_UNAVAILABLE
+    else:
+        template, status = "500.html", HTTPStatus.INTERNAL_SERVER_ERROR
+    return HttpResponse(loader.render_to_string(template, {"static_url": settings.STATIC_URL}), status=status)

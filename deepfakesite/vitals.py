@@ -34,11 +34,12 @@ def queue_answers() -> bool:
 
 def living_workers() -> int:
     """How many workers have shown themselves lately; 0 too when the queue's server does not answer."""
-    oldest = timezone.now() - timedelta(seconds=WORKER_SILENCE_S)
+    now, silence = timezone.now(), timedelta(seconds=WORKER_SILENCE_S)
     url = settings.RQ_QUEUES["default"]["URL"]
     try:
         with redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0) as client:
             workers = Worker.all(connection=client, serializer=settings.RQ_QUEUES["default"]["SERIALIZER"])
-            return sum(1 for worker in workers if worker.last_heartbeat and worker.last_heartbeat > oldest)
+            heard = [worker.last_heartbeat for worker in workers if worker.last_heartbeat]
+            return sum(abs(now - heartbeat) < silence for heartbeat in heard)  # none of an hour to come: see the clock
     except (redis.RedisError, OSError):
         return 0

@@ -19,7 +19,7 @@ from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from analysis import files, tasks
+from analysis import files, tasks, uploads
 from analysis.models import Analysis, State
 from tests.analysis.builders import make_analysis
 
@@ -125,29 +125,30 @@ def test_reconcile_looks_for_strays_now_and_then_only(monkeypatch: pytest.Monkey
         sweeps.append(older_than_s)
         return 1
 
-    monkeypatch.setattr(files, "sweep", sweep)
+    monkeypatch.setattr(files, "sweep_stored", sweep)
 
     assert [tasks.reconcile()["strays_removed"] for _turn in range(3)] == [1, 0, 0]
     assert len(sweeps) == 1
-    assert sweeps[0] > site.UNMASK.job_timeout_s  # a running job's folder is not taken for a dead one's
 
 
-def test_sweep_removes_old_folders_of_dead_processes_only() -> None:
+def test_what_dead_processes_left_goes_at_once_and_what_living_ones_hold_stays() -> None:
+    handler = uploads.UploadHandler()
+    handler.new_file("video", "clip.mp4", "video/mp4", 1)
+    arriving = Path(handler.file.temporary_file_path())
     with files.work_folder("analysis-x") as living:
+        aged(living, 7200)
+        aged(arriving, 7200)
         dead = living.parent / "analysis-dead"
         dead.mkdir()
         (dead / "video").write_bytes(b"x")
-        aged(dead, 7200)
-        broken_off = Path(site.FILE_UPLOAD_TEMP_DIR) / "tmpabc.upload.mp4"
+        broken_off = arriving.with_name("tmpabc.upload.mp4")
         broken_off.write_bytes(b"x")
-        aged(broken_off, 7200)
-        fresh = broken_off.with_name("tmpdef.upload.mp4")
-        fresh.write_bytes(b"x")
 
-        assert files.sweep(3600) == 2
+        assert files.sweep_dead() == 2
 
-        assert (living.exists(), dead.exists(), broken_off.exists(), fresh.exists()) == (True, False, False, True)
-    fresh.unlink()
+        assert (living.exists(), dead.exists(), arriving.exists(), broken_off.exists()) == (True, False, True, False)
+    handler.file.close()
+    assert (living.exists(), arriving.exists()) == (False, False)
 
 
 def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
@@ -161,8 +162,74 @@ def test_sweep_removes_old_stored_files_without_a_row_only() -> None:
     fresh = uuid4()
     default_storage.save(f"videos/{fresh}/original", ContentFile(b"x"))
 
-    assert files.sweep(3600) == 3
+    assert files.sweep_stored(3600) == 3
 
     assert {path.name for path in root.glob("videos/*")} == {str(analysis.video.pk), "no-id", str(fresh)}
     assert {path.name for path in root.glob("analyses/*")} == {str(analysis.pk)}
     assert default_storage.exists(str(analysis.video.file.name))
+
+
+def test_what_a_late_heartbeat_left_of_a_job_is_not_taken_for_one(queue: Queue) -> None:
+    """A worker may write its heartbeat where the queue, emptied meanwhile, has no job any more."""
+    analysis = make_analysis()
+    queue.connection.hset(Job.key_for(tasks.job_id(analysis)), "last_heartbeat", timezone.now().isoformat())
+
+    assert tasks.reconcile()["enqueued"] == 1
+    assert queue.get_job_ids() == [tasks.job_id(analysis)]
+
+
+def test_a_job_that_seems_to_be_taken_in_the_future_is_not_waited_for(queue: Queue) -> None:
+    """The clock was set back after a worker had taken the job and died with it."""
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    job = job_of(analysis, queue)
+    job.set_status(JobStatus.STARTED)
+    job.last_heartbeat = timezone.now() + timedelta(hours=1)
+    job.save()
+
+    assert tasks.reconcile()["enqueued"] == 1
+
+
+def test_pictures_of_an_attempt_that_is_taken_back_go_with_it(queue: Queue) -> None:
+    silent = make_analysis(State.RUNNING, attempt=2, lease_expires_at=timezone.now() - timedelta(seconds=1))
+    for attempt in (2, 22):
+        default_storage.save(f"{files.analysis_folder(silent.pk)}/{attempt}-ab/frames/1.jpg", ContentFile(b"x"))
+
+    tasks.reconcile()
+
+    assert [path.name for path in Path(site.MEDIA_ROOT, "analyses", str(silent.pk)).iterdir()] == ["22-ab"]
+
+
+@pytest.mark.parametrize(
+    ("state", "kept"),
+    [(State.RUNNING, {"2-ab"}), (State.DONE, {"2-ab"}), (State.FAILED, set()), (State.QUEUED, set())],
+)
+def test_sweep_removes_old_pictures_of_attempts_that_are_over(state: State, kept: set[str]) -> None:
+    analysis = make_analysis(attempt=2)
+    Analysis.objects.filter(pk=analysis.pk).update(
+        state=state, verdict="REAL", error_code="lost", finished_at=timezone.now(), lease_expires_at=timezone.now()
+    )
+    for attempt in (1, 2):
+        default_storage.save(f"{files.analysis_folder(analysis.pk)}/{attempt}-ab/frames/1.jpg", ContentFile(b"x"))
+    root = Path(site.MEDIA_ROOT, "analyses", str(analysis.pk))
+
+    assert files.sweep_stored(3600) == 0
+    for path in root.rglob("*"):
+        aged(path, 7200)
+    assert files.sweep_stored(3600) == 2 - len(kept)
+
+    assert {path.name for path in root.glob("*")} == kept
+
+
+def test_sweep_leaves_an_upload_alone_whose_row_is_still_to_come() -> None:
+    """The clock was set on: its file looks old, but its request still holds it."""
+    handler = uploads.UploadHandler()
+    handler.new_file("video", "clip.mp4", "video/mp4", 1)
+    arriving = handler.file
+    name = uploads.keep(Path(arriving.temporary_file_path()), f"videos/{uuid4()}/original")
+    aged(Path(default_storage.path(name)), 3 * 3600)
+
+    assert files.sweep_stored(600) == 0
+    arriving.close()
+    assert files.sweep_stored(600) == 1

@@ -1,6 +1,7 @@
 """The verbs: what they keep, what they refuse, and that a refusal or a deletion leaves nothing behind."""
 
 import dataclasses
+import errno
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 from django.conf import settings as site
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
-from django.db import transaction
+from django.db import OperationalError, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis.exceptions import ConnectionError as QueueDown
 
@@ -385,3 +386,20 @@ def test_every_error_code_has_its_own_sentence() -> None:
     assert len(sentences) == len(codes)
     assert all(sentence.endswith(".") and "%(" not in sentence for sentence in sentences)
     assert sentence_for("never heard of") == sentence_for(Code.INTERNAL)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), OperationalError("database or disk is full")]
+)
+def test_full_disk_refuses_and_keeps_nothing(owner: User, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def full(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(services, "_queue", full)
+
+    with pytest.raises(services.Refused) as refusal:
+        services.submit(owner, upload(), 10)
+
+    assert refusal.value.code == Code.DISK_FULL
+    assert refusal.value.message.startswith("There is no room left on the disk of this site")
+    assert (Video.objects.count(), kept_files()) == (0, [])

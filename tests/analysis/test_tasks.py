@@ -1,5 +1,6 @@
 """What a worker does with one analysis: every outcome, twice, too late, and cancelled in between."""
 
+import errno
 import hashlib
 import logging
 from collections.abc import Callable
@@ -306,3 +307,12 @@ def test_active_model_is_registered_by_the_first_analysis(analysis: Analysis, de
     model = ModelVersion.objects.get()
     assert (model.name, model.version, model.is_active) == ("test", "1", True)
     assert model_versions.active()[0] == model
+
+
+def test_full_disk_is_named(analysis: Analysis, detector: Detector) -> None:
+    detector.error = OSError(errno.ENOSPC, "No space left on device")
+
+    run(analysis)
+
+    assert (analysis.state, analysis.error_code) == (State.FAILED, "disk_full")
+    assert work_folders() == []

@@ -1,13 +1,16 @@
 """The upload page and the page that examines a video again: what is accepted, and how a refusal comes back."""
 
+import errno
 from pathlib import Path
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.conf import settings as site
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from analysis import files
 from analysis.messages import sentence_for
 from analysis.models import Analysis, State, Video
 from tests.analysis.builders import make_analysis, make_user
@@ -169,3 +172,41 @@ def test_again_says_when_the_queue_is_full(client: Client, user: User) -> None:
     response = client.post(reverse("analysis:again", args=[old.pk]), {"frames": 50})
 
     assert response.context["form"].non_field_errors() == [sentence_for("queue_full", {"max_queued": 0})]
+
+
+def broken_write(file: TemporaryUploadedFile, content: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_full_disk_is_told_at_the_video_and_nothing_is_kept(
+    client: Client, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    if announced:
+        monkeypatch.setattr(files, "free_bytes", lambda: site.UNMASK.min_free_bytes)
+    else:
+        monkeypatch.setattr(TemporaryUploadedFile, "write", broken_write, raising=False)
+    sentence = sentence_for("disk_full")
+
+    as_page = client.post(NEW, {"video": text_file(), "frames": 25})
+    as_json = client.post(NEW, {"video": text_file(), "frames": 25}, headers=JSON)
+
+    assert (as_page.status_code, as_json.status_code) == (507, 507)
+    assert sentence in as_page.content.decode()
+    assert 'name="frames" value="25"' in as_page.content.decode()
+    assert as_json.json() == {"errors": {"video": [sentence]}}
+    assert list(Path(str(site.FILE_UPLOAD_TEMP_DIR)).iterdir()) == []
+
+
+@pytest.mark.usefixtures("user")
+def test_other_failures_of_the_disk_are_not_taken_for_a_full_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(file: TemporaryUploadedFile, content: bytes) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(TemporaryUploadedFile, "write", failing, raising=False)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        client.post(NEW, {"video": text_file(), "frames": 25})

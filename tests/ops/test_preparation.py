@@ -62,11 +62,11 @@ def test_static_files_are_collected_once_and_again_when_one_changes(settings: Se
     assert (tmp_path / "collected" / "a.css").read_text() == "a { color: red }"
 
 
-def test_the_queue_server_keeps_its_data_and_listens_on_no_port(tmp_path: Path) -> None:
+def test_the_queue_server_keeps_nothing_on_the_disk_and_listens_on_no_port(tmp_path: Path) -> None:
     command = valkey.command(Path("/tmp/valkey.sock"), tmp_path)  # noqa: S108 -- never made
 
     options = dict(zip(command[1::2], command[2::2], strict=True))
-    assert options["--appendonly"] == "yes"
+    assert (options["--appendonly"], options["--save"]) == ("no", "")
     assert options["--dir"] == str(tmp_path)
     assert options["--port"] == "0"
 

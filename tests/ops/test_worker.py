@@ -3,15 +3,22 @@
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import django_rq
 import pytest
 import redis
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from rq import Queue
 
-from analysis import lifecycle, tasks
+from analysis import files, lifecycle, tasks
 from analysis.models import Analysis, State
-from deepfakesite.rq_worker import give_back
+from deepfakesite import vitals
+from deepfakesite.rq_worker import AnalysisWorker, give_back
 from tests.analysis.builders import make_analysis, make_user
 from tests.analysis.test_worker_killed import (  # noqa: F401 -- the fixture is used by its name
     folder,
@@ -122,3 +129,50 @@ def test_a_run_that_has_ended_is_not_given_back() -> None:
 
     analysis.refresh_from_db()
     assert analysis.state == State.CANCELLED
+
+
+@pytest.mark.django_db
+def test_pictures_that_a_dead_process_had_stored_go_when_the_analysis_is_given_back() -> None:
+    analysis = running()
+    picture = default_storage.save(f"{files.analysis_folder(analysis.pk)}/1-ab/frames/0.jpg", ContentFile(b"x"))
+
+    assert give_back("a worker", blame=True)
+
+    assert not default_storage.exists(picture)
+
+
+def worker_of(queue: Queue) -> AnalysisWorker:
+    worker = AnalysisWorker([queue], connection=queue.connection, serializer=queue.serializer)
+    worker.register_birth()  # type: ignore[no-untyped-call]
+    return worker
+
+
+def test_a_worker_makes_itself_known_again_to_a_queue_that_was_emptied(queue: Queue) -> None:
+    worker = worker_of(queue)
+    assert vitals.living_workers() == 1
+    queue.connection.flushall()
+    assert vitals.living_workers() == 0
+
+    worker.heartbeat()
+
+    assert vitals.living_workers() == 1
+
+
+def test_a_queue_that_does_not_answer_does_not_end_a_running_job(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = worker_of(queue)
+    worker.connection = redis.Redis(unix_socket_path="/nowhere/valkey.sock")
+    job = queue.enqueue("os.getpid")
+
+    worker.maintain_heartbeats(job, SimpleNamespace(heartbeat=lambda *_arguments, **_options: None))
+
+    assert "the job that runs goes on" in caplog.text
+
+
+@pytest.mark.parametrize("away", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_worker_that_was_heard_at_another_hour_is_not_taken_for_a_living_one(queue: Queue, away: timedelta) -> None:
+    worker = worker_of(queue)
+    queue.connection.hset(worker.key, "last_heartbeat", (timezone.now() + away).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+    assert vitals.living_workers() == 0

@@ -1,12 +1,13 @@
 """What people see when something goes wrong: each page says what to do, and the last one needs nothing to work."""
 
+import errno
 import logging
 from pathlib import Path
 from wsgiref.util import is_hop_by_hop
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -14,6 +15,8 @@ from pytest_django import Settings
 from redis.exceptions import ConnectionError as QueueConnectionError
 from redis.exceptions import TimeoutError as QueueTimeoutError
 
+from analysis import files
+from analysis.messages import sentence_for
 from deepfakesite import middleware, views
 from tests.analysis.builders import PASSWORD, make_user
 
@@ -74,6 +77,44 @@ def test_a_failure_has_its_page_and_its_line_in_the_log(
     assert "Something broke" in response.content.decode()
     assert "broken on purpose" not in response.content.decode()
     assert "broken on purpose" in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 507, "The disk of this site is full"),
+        (OperationalError("database or disk is full"), 507, "The disk of this site is full"),
+        (OperationalError("database is locked"), 503, "Another program has been writing to the database"),
+        (OperationalError("disk I/O error"), 500, "It is our mistake"),  # for there is room
+    ],
+)
+def test_a_full_disk_and_a_locked_database_have_pages_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
+) -> None:
+    def failing(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(views, "_release_in_use", failing)
+
+    response = Client(raise_request_exception=False).get(reverse("about"))
+
+    assert response.status_code == status
+    assert words in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_sqlite_without_room_for_its_index_is_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: object, **kwargs: object) -> None:
+        raise OperationalError("disk I/O error")
+
+    monkeypatch.setattr(views, "_release_in_use", failing)
+    monkeypatch.setattr(files, "free_bytes", lambda: 0)
+
+    response = Client(raise_request_exception=False).get(reverse("about"), headers={"accept": "application/json"})
+
+    assert response.status_code == 507
+    assert response.json() == {"errors": {"video": [sentence_for("disk_full")]}}
 
 
 def test_the_failure_page_needs_no_database_and_no_manifest(settings: Settings) -> None:

@@ -16,9 +16,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connection, connections
 
 from analysis import services, tasks
+from analysis.leases import Watch
 from audit import trail
 from deepfakesite import instance, logs, static_files, valkey
 from deepfakesite.supervision import Child, Supervisor
@@ -26,6 +27,7 @@ from deepfakesite.supervision import Child, Supervisor
 RECONCILE_EVERY_S = 15.0
 PRUNE_EVERY_S = 3600.0  # pages name the day on which a video is deleted, so that it may not be the next
 QUEUE_PATIENCE_S = 20.0
+PORT_PATIENCE_S = 6.0
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Command(BaseCommand):
             os.environ["DATA_DIR"] = str(settings.DATA_DIR)  # absolute, wherever the programs are started
         try:
             with instance.lock(settings.DATA_DIR):
-                if not instance.port_is_free(host, port):
+                if not self._port_comes_free(host, port):
                     raise CommandError(
                         f"Port {port} on {host} is in use or not allowed; choose another, such as: make run PORT=8123"
                     )
@@ -62,6 +64,13 @@ class Command(BaseCommand):
             ) from error
         except valkey.ValkeyMissing as error:
             raise CommandError(str(error)) from error
+
+    def _port_comes_free(self, host: str, port: int) -> bool:
+        """A web server whose supervisor was killed a moment ago takes a few seconds to end."""
+        end = time.monotonic() + PORT_PATIENCE_S
+        while not (free := instance.port_is_free(host, port)) and time.monotonic() < end:
+            time.sleep(0.2)
+        return free
 
     def _prepare(self) -> None:
         Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,7 +132,10 @@ class Command(BaseCommand):
         self._say(f"Unmask is at http://{shown}:{port}/ (data in {settings.DATA_DIR}; Ctrl-C stops it).")
         if not get_user_model().objects.filter(is_superuser=True).exists():
             self._say(f"There is no administrator yet. In another terminal: {administrator_command()}")
-        connections.close_all()
+        if connection.vendor != "sqlite":
+            connections.close_all()
+        # This thread's connection to SQLite stays open: its index is then there already when the disk is full, and the
+        # database can be read, and mostly be written too.
 
     def _say(self, sentence: str) -> None:
         if settings.LOG_FORMAT == logs.JSON:  # whoever collects the lines can read nothing else
@@ -152,9 +164,10 @@ def note_settings() -> None:
 
 def reconcile_until(stop: threading.Event) -> None:
     """Bring queue and database together now and then; a failure is logged and tried again."""
+    watch = Watch()
     while not stop.is_set():
         try:
-            tasks.reconcile()
+            tasks.reconcile(watch)
         except Exception:  # whatever it is, the next round may succeed, and the site must not end over it
             logger.exception("The queue could not be reconciled with the database; it is tried again.")
         finally:

@@ -1,0 +1,56 @@
+"""``python -m tests.faults``: rounds of every fault, and the table that docs/reliability.md shows.
+
+Run as root, since the disk that is filled must be mounted; elsewhere under ``unshare --user --map-root-user --mount``.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.faults import Fault
+    from tests.faults.rounds import Tally
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Rounds of every fault on real sites.")
+    parser.add_argument("--rounds", type=int, default=200, help="in all; each fault at least once (default: 200)")
+    parser.add_argument("--only", default="", metavar="NAME", help="only faults whose name begins with this")
+    parser.add_argument("--jobs", type=int, default=1, help="sites side by side (default: 1)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path, default=None, metavar="PAGE", help=f"put the table there: {PAGE.name}")
+    options = parser.parse_args()
+
+    import django
+
+    with tempfile.TemporaryDirectory(prefix="unmask-faults-own-") as own:  # nothing of anybody's installation
+        os.environ.update(DATA_DIR=own, DJANGO_SETTINGS_MODULE="deepfakesite.settings", DATABASE_URL="", REDIS_URL="")
+        django.setup()
+        from tests.faults import faults, table
+
+        chosen = [fault for fault in faults.FAULTS if fault.name.startswith(options.only)]
+        plan = [(fault, max(1, round(fault.rounds * options.rounds / faults.ROUNDS))) for fault in chosen]
+        tallies = []
+        with ThreadPoolExecutor(options.jobs) as beside:
+            for some in [beside.submit(_rounds, one, options.seed) for one in plan]:
+                tallies += some.result()
+                if options.write is not None:
+                    table.write(options.write, tallies)
+    print(table.markdown(tallies))
+    return 1 if any(tally.complaints for tally in tallies) else 0
+
+
+def _rounds(one: "tuple[Fault, int]", seed: int) -> "list[Tally]":
+    from tests.faults import rounds
+
+    return list(rounds.run([one], seed, lambda sentence: print(sentence, flush=True)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

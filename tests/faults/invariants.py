@@ -1,0 +1,124 @@
+"""What must hold of an installation once it has come to rest, whatever was done to it: read from rows and files."""
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.faults.stand_in import FINISHED
+
+FINAL = frozenset({"done", "failed", "cancelled"})
+LEFT_BEHIND = ("uploads", "tmp")  # where uploads arrive and where jobs work: empty when nothing runs
+
+_PICTURES = """
+    SELECT f.analysis_id AS analysis_id, f.picture AS name FROM analysis_annotatedframe f
+    UNION ALL
+    SELECT t.analysis_id, s.crop FROM analysis_facesample s JOIN analysis_facetrack t ON t.id = s.track_id
+    UNION ALL
+    SELECT t.analysis_id, s.heatmap FROM analysis_facesample s JOIN analysis_facetrack t ON t.id = s.track_id
+"""
+
+
+def rows(folder: Path, question: str, *values: Any) -> list[dict[str, Any]]:
+    """Ask the installation's database, without writing; raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"file:{folder / 'unmask.sqlite3'}?mode=ro", uri=True, timeout=20)) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(question, values)]
+
+
+def analyses(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every analysis by its key."""
+    return {row["id"]: row for row in rows(folder, "SELECT * FROM analysis_analysis")}
+
+
+def unfinished(folder: Path) -> list[str]:
+    """The keys of what neither has an outcome nor was cancelled."""
+    return [pk for pk, row in analyses(folder).items() if row["state"] not in FINAL]
+
+
+def breaches(folder: Path, acknowledged: set[str]) -> list[str]:
+    """Each broken promise as a sentence; none when all of them are kept."""
+    found = analyses(folder)
+    return [
+        *_outcomes(found, acknowledged),
+        *_files(folder, found),
+        *_finished_once(folder),
+        *(
+            f"{path.relative_to(folder)} was left behind."
+            for kind in LEFT_BEHIND
+            if (folder / kind).exists()
+            for path in (folder / kind).iterdir()
+        ),
+    ]
+
+
+def lost(folder: Path, acknowledged: set[str]) -> set[str]:
+    """What was acknowledged and has no outcome that a person could read."""
+    found = analyses(folder)
+    return {pk for pk in acknowledged if pk not in found or any(_outcome(pk, found[pk]))}
+
+
+def _outcomes(found: dict[str, dict[str, Any]], acknowledged: set[str]) -> Iterator[str]:
+    for pk in sorted(acknowledged - set(found)):
+        yield f"The analysis {pk} was acknowledged and has no row."
+    for pk, row in found.items():
+        yield from _outcome(pk, row)
+
+
+def _outcome(pk: str, row: dict[str, Any]) -> Iterator[str]:
+    from analysis.messages import known_codes  # Django must be set up first
+
+    codes = known_codes()
+    if row["state"] not in FINAL:
+        yield f"The analysis {pk} hangs in {row['state']} ({row['stage'] or 'no stage'}, attempt {row['attempt']})."
+    if row["state"] == "failed" and row["error_code"] not in codes:
+        yield f"The analysis {pk} failed with {row['error_code']!r}, for which there is no sentence."
+    if row["state"] == "done" and not (row["verdict"] and row["report"]):
+        yield f"The analysis {pk} is done and has no verdict or no report."
+
+
+def _files(folder: Path, found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Rows without their files, and files without their rows."""
+    media = folder / "media"
+    named: set[str] = set()
+    for video in rows(folder, "SELECT id, file, poster, sha256 FROM analysis_video"):
+        named |= {video["file"], video["poster"]}
+        yield from _missing(media, video["file"], f"The video {video['id']}")
+        if (media / video["file"]).exists() and _sha256(media / video["file"]) != video["sha256"]:
+            yield f"The video {video['id']} is not the one that was uploaded."
+    pictures = rows(folder, _PICTURES)
+    for picture in pictures:
+        named.add(picture["name"])
+        yield from _missing(media, picture["name"], f"The analysis {picture['analysis_id']}")
+    with_pictures = {picture["analysis_id"] for picture in pictures}
+    for pk, row in found.items():
+        if (row["state"] == "done") != (pk in with_pictures):
+            yield f"The analysis {pk} is {row['state']} and {'has' if pk in with_pictures else 'lacks'} pictures."
+    for path in media.rglob("*"):
+        if path.is_file() and str(path.relative_to(media)) not in named:
+            yield f"The file {path.relative_to(media)} belongs to no row."
+
+
+def _missing(media: Path, name: str, whose: str) -> Iterator[str]:
+    path = media / name
+    if not path.is_file() or not path.stat().st_size:
+        yield f"{whose} lacks its file {name}."
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finished_once(folder: Path) -> Iterator[str]:
+    """No analysis was finished twice, whoever the workers were and whatever the attempts."""
+    log = folder / FINISHED
+    if not log.exists():
+        return
+    times = Counter(line.split()[0] for line in log.read_text(encoding="ascii").splitlines() if line)
+    for pk, count in times.items():
+        if count > 1:
+            yield f"The analysis {pk} was finished {count} times."
