@@ -11,7 +11,9 @@ import redis
 
 from analysis import lifecycle, tasks
 from analysis.models import Analysis, State
+from deepfakesite import rq_worker
 from deepfakesite.rq_worker import give_back
+from detector import sandbox
 from tests.analysis.builders import make_analysis, make_user
 from tests.analysis.test_worker_killed import (  # noqa: F401 -- the fixture is used by its name
     folder,
@@ -112,3 +114,22 @@ def test_a_run_that_has_ended_is_not_given_back() -> None:
 
     analysis.refresh_from_db()
     assert analysis.state == State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("offered", "words"),
+    [
+        (sandbox.Confinement(seccomp=True, landlock=7), "confined by seccomp and Landlock 7."),
+        (sandbox.Confinement(seccomp=True, landlock=0), "confined less than they could be"),
+    ],
+    ids=str,
+)
+def test_a_worker_says_at_its_start_how_far_decoders_are_shut_off(
+    offered: sandbox.Confinement, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sandbox, "offered", lambda: offered)
+
+    with caplog.at_level("INFO"):
+        rq_worker.preload()
+
+    assert words in caplog.text
