@@ -22,6 +22,7 @@ from analysis.models import Analysis, State
 from audit import context
 from deepfakesite.leash import die_with_parent
 from deepfakesite.vitals import WORKER_BUSY_INTERVAL_S, WORKER_TTL_S
+from detector import sandbox
 
 PRELOADED = ("detector.pipeline",)
 
@@ -79,9 +80,14 @@ class AnalysisWorker(Worker):
 
 
 def preload() -> None:
-    """Import what every analysis needs: once here instead of in each job."""
+    """Import what every analysis needs: once here instead of in each job. Says how far decoders are shut off here."""
     for name in PRELOADED:
         importlib.import_module(name)
+    offered = sandbox.offered()
+    if offered.seccomp and offered.landlock:
+        logger.info("Videos are decoded in processes confined by seccomp and Landlock %d.", offered.landlock)
+    else:
+        logger.warning("Videos are decoded in processes that are confined less than they could be; see `make doctor`.")
 
 
 def give_back(worker: str, *, blame: bool) -> bool:

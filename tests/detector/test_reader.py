@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -248,3 +250,27 @@ def test_a_file_beyond_the_limit_is_refused_before_a_child_is_started(
         pass
 
     assert caught.value.code == ErrorCode.TOO_LARGE
+
+
+def test_a_decoder_dies_with_whoever_is_killed_while_reading(tmp_path: Path) -> None:
+    path = videos.no_face_clip(tmp_path / "clip.mp4", duration_s=0.4)  # its frames are larger than a pipe
+    program = """
+import sys, time
+from pathlib import Path
+from detector.reader import Reader
+with Reader(Path(sys.argv[1])) as reader:
+    next(reader.sample(20))
+    print(reader._running._process.pid, flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, cwd=reader_process.ROOT, stdout=subprocess.PIPE) as reading:
+        assert reading.stdout is not None
+        decoder = Path(f"/proc/{int(reading.stdout.readline())}")
+        assert decoder.exists()
+        reading.kill()
+
+    end = time.monotonic() + 5
+    while decoder.exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)

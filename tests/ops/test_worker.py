@@ -17,8 +17,9 @@ from rq import Queue
 
 from analysis import files, lifecycle, tasks
 from analysis.models import Analysis, State
-from deepfakesite import vitals
+from deepfakesite import rq_worker, vitals
 from deepfakesite.rq_worker import AnalysisWorker, give_back
+from detector import sandbox
 from tests.analysis.builders import make_analysis, make_user
 from tests.analysis.test_worker_killed import (  # noqa: F401 -- the fixture is used by its name
     folder,
@@ -176,3 +177,22 @@ def test_a_worker_that_was_heard_at_another_hour_is_not_taken_for_a_living_one(q
     queue.connection.hset(worker.key, "last_heartbeat", (timezone.now() + away).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
     assert vitals.living_workers() == 0
+
+
+@pytest.mark.parametrize(
+    ("offered", "words"),
+    [
+        (sandbox.Confinement(seccomp=True, landlock=7), "confined by seccomp and Landlock 7."),
+        (sandbox.Confinement(seccomp=True, landlock=0), "confined less than they could be"),
+    ],
+    ids=str,
+)
+def test_a_worker_says_at_its_start_how_far_decoders_are_shut_off(
+    offered: sandbox.Confinement, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sandbox, "offered", lambda: offered)
+
+    with caplog.at_level("INFO"):
+        rq_worker.preload()
+
+    assert words in caplog.text
