@@ -20,6 +20,7 @@ from tests.faults.person import Answer, Person, another, small_clip
 from tests.running import MANAGE, ROOT, Site, environment, free_port, processes_of, wait_until_gone
 
 LEASE_S, HEARTBEAT_S = 4.0, 0.5
+START_TIMEOUT_S = 300.0  # a machine that is busy with other things is not a fault
 PATIENCE_S = 60.0  # for anything that a round waits for before or beside the recovery
 STAND_IN = {
     "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
@@ -55,6 +56,7 @@ class Rig:
     site: Site = field(init=False)
     person: Person = field(init=False)
     _mark: int = 0
+    _content: bytes = b""
 
     def start(self) -> None:
         """Start the supervisor, which starts the rest; healthy when this returns."""
@@ -70,7 +72,7 @@ class Rig:
                 stderr=subprocess.STDOUT,
             )
         self.site = Site(f"http://127.0.0.1:{self.port}", self.folder, process, log)
-        self.site.wait_until_healthy()
+        self.site.wait_until_healthy(START_TIMEOUT_S)
 
     def end(self) -> None:
         """End everything, by force where need be."""
@@ -92,7 +94,14 @@ class Rig:
         return answer.pk
 
     def try_upload(self, more_bytes: int = 32) -> Answer:
-        return self.person.upload(another(self.clip, more_bytes))
+        self._content = another(self.clip, more_bytes)
+        return self.person.upload(self._content)
+
+    def upload_again(self) -> str:
+        """The file that was sent last once more, which is another analysis of the same video."""
+        answer = self.person.upload(self._content)
+        assert answer.pk, f"The same file once more was answered with {answer.status} {answer.sentences}."
+        return answer.pk
 
     def row(self, pk: str) -> dict[str, Any]:
         return invariants.analyses(self.folder)[pk]
