@@ -25,7 +25,7 @@ STRAY_S = 4.0
 STEADY_S = 3.0  # rounds follow each other closely; a program killed in each is not one that cannot live
 FINISHED = "finished.log"  # a line for each attempt that stored its result: analysis, attempt, process
 
-_HOLD_S = 120.0  # a round that forgets to let go is found out, not waited for
+_HOLD_S = 900.0  # a round that forgets to let go is found out, not waited for
 
 
 class StandIn(AppConfig):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.faults import FAULTS
+from tests.faults.rig import PATIENCE
 from tests.faults.rounds import Tally
 
 Numbers = tuple[float, ...]
@@ -56,6 +57,8 @@ def write(page: Path, tallies: Sequence[Tally], earlier: Mapping[str, Numbers] |
     if not begin or not end:
         raise ValueError(f"{page} lacks the marks between which the table belongs: {BEGIN} and {END}.")
     today = f"Last run on {datetime.now(UTC):%d %B %Y}."
+    if PATIENCE != 1:
+        today += f" The machine was busy with other things, and {PATIENCE:g} times the promised time was allowed."
     page.write_text(f"{before}{BEGIN}\n{markdown(tallies, earlier)}\n\n{today}\n{END}{after}", encoding="utf-8")
 
 
