@@ -110,7 +110,7 @@ def _replace_detector(folder: Path) -> None:
     from tests.analysis.builders import make_report
     from tests.analysis.stand_in import write_pictures
 
-    def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any) -> Any:
+    def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any, **_more: Any) -> Any:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         for number, stage in enumerate(STAGES):
             for step in range(STEPS):
