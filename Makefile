@@ -12,7 +12,7 @@ CHECKED := DATA_DIR=var/check
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	screenshots fuzz clean
+	faults fuzz screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ templates: setup-dev ## Fail when a template is not formatted (mend: .venv/bin/d
 
 journeys: setup-dev ## The browser journeys, against a site that is really started; needs chromium
 	$(PY) -m pytest tests/e2e
+
+faults: setup-dev ## Do 200 rounds of harm to real sites (ROUNDS=…; needs root) and renew the table in docs/reliability.md
+	$(PY) -m tests.faults --rounds $(or $(ROUNDS),200) --write docs/reliability.md
 
 screenshots: setup-dev ## Run the journeys and renew the pictures in docs/screenshots
 	SCREENSHOTS=1 $(PY) -m pytest tests/e2e

@@ -77,8 +77,8 @@ class Site:
         except (OSError, json.JSONDecodeError):
             return 0, {}
 
-    def wait_until_healthy(self) -> None:
-        end = time.monotonic() + START_TIMEOUT_S
+    def wait_until_healthy(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             if self.health()[0] == 200:
                 return

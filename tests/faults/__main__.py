@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="NAME", help="only faults whose name begins with this")
     parser.add_argument("--jobs", type=int, default=1, help="sites side by side (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--add", action="store_true", help="to the rounds that the page tells of, with another seed")
     parser.add_argument("--write", type=Path, default=None, metavar="PAGE", help=f"put the table there: {PAGE.name}")
     options = parser.parse_args()
 
@@ -36,12 +37,13 @@ def main() -> int:
 
         chosen = [fault for fault in faults.FAULTS if fault.name.startswith(options.only)]
         plan = [(fault, max(1, round(fault.rounds * options.rounds / faults.ROUNDS))) for fault in chosen]
+        earlier = table.read(options.write) if options.add else {}
         tallies = []
         with ThreadPoolExecutor(options.jobs) as beside:
             for some in [beside.submit(_rounds, one, options.seed) for one in plan]:
                 tallies += some.result()
                 if options.write is not None:
-                    table.write(options.write, tallies)
+                    table.write(options.write, tallies, earlier)
     print(table.markdown(tallies))
     return 1 if any(tally.complaints for tally in tallies) else 0
 

@@ -58,7 +58,7 @@ def kill_worker(rig: Rig, chance: random.Random, *, point: str) -> list[str]:
     """The worker and its job's process die while one analysis is at ``point`` and another waits."""
     rig.hold(point)
     rig.upload()
-    rig.upload()
+    rig.upload_again()
     rig.wait_until_held(point)
     rig.strike(signal.SIGKILL, rig.worker_processes())
     rig.let_go()
@@ -241,8 +241,12 @@ def kill_worker_as_shipped(rig: Rig, chance: random.Random) -> list[str]:
 def _run_one_and_wait_two(rig: Rig, chance: random.Random) -> str:
     point = chance.choice(STAGES)
     rig.hold(point)
-    for _number in range(3):
+    rig.upload()
+    rig.upload_again()
+    if chance.random() < 0.5:
         rig.upload()
+    else:
+        rig.upload_again()
     rig.wait_until_held(point)
     return point
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PASSWORD = "a-long-enough-passphrase-7"
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 _BOUNDARY = "----part-of-an-upload"
 
 

@@ -25,7 +25,7 @@ STRAY_S = 4.0
 STEADY_S = 3.0  # rounds follow each other closely; a program killed in each is not one that cannot live
 FINISHED = "finished.log"  # a line for each attempt that stored its result: analysis, attempt, process
 
-_HOLD_S = 120.0  # a round that forgets to let go is found out, not waited for
+_HOLD_S = 900.0  # a round that forgets to let go is found out, not waited for
 
 
 class StandIn(AppConfig):
@@ -110,7 +110,7 @@ def _replace_detector(folder: Path) -> None:
     from tests.analysis.builders import make_report
     from tests.analysis.stand_in import write_pictures
 
-    def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any) -> Any:
+    def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any, **_more: Any) -> Any:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         for number, stage in enumerate(STAGES):
             for step in range(STEPS):
