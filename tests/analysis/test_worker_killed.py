@@ -1,5 +1,6 @@
 """A real worker is killed in the middle of an analysis; nothing is lost, and the next one finishes it."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -23,7 +24,7 @@ from deepfakesite import valkey
 from tests.analysis.builders import make_analysis, make_user
 from tests.running import environment
 
-WAIT_S = 20.0
+WAIT_S = 90.0  # slow machines start slowly; usually it takes a few seconds
 
 
 @pytest.fixture
@@ -62,14 +63,22 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def start_worker(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
+@contextlib.contextmanager
+def start_worker(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A worker of that installation, which does not outlive the block, whatever went wrong in it."""
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.analysis.slow_worker", *arguments],
         cwd=site.BASE_DIR,
         env=environment(folder, DJANGO_SETTINGS_MODULE="deepfakesite.settings", LEASE_S="2", HEARTBEAT_S="0.5"),
         start_new_session=True,
         stderr=subprocess.DEVNULL,
-    )
+    ) as worker:
+        try:
+            yield worker
+            worker.wait(WAIT_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
 
 
 def test_killed_worker_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
