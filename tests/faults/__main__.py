@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--add", action="store_true", help="to the rounds that the page tells of, with another seed")
     parser.add_argument("--write", type=Path, default=None, metavar="PAGE", help=f"put the table there: {PAGE.name}")
     options = parser.parse_args()
+    if options.add and options.write is None:
+        parser.error("--add needs the page: --write PAGE.")
 
     import django
 
@@ -38,20 +41,28 @@ def main() -> int:
         chosen = [fault for fault in faults.FAULTS if fault.name.startswith(options.only)]
         plan = [(fault, max(1, round(fault.rounds * options.rounds / faults.ROUNDS))) for fault in chosen]
         earlier = table.read(options.write) if options.add else {}
-        tallies = []
-        with ThreadPoolExecutor(options.jobs) as beside:
-            for some in [beside.submit(_rounds, one, options.seed) for one in plan]:
-                tallies += some.result()
-                if options.write is not None:
-                    table.write(options.write, tallies, earlier)
+        tallies: list[Tally] = []
+        for tally in _rounds(plan, options.seed, options.jobs):
+            tallies.append(tally)
+            if options.write is not None:
+                table.write(options.write, tallies, earlier)
     print(table.markdown(tallies))
     return 1 if any(tally.complaints for tally in tallies) else 0
 
 
-def _rounds(one: "tuple[Fault, int]", seed: int) -> "list[Tally]":
+def _rounds(plan: "Sequence[tuple[Fault, int]]", seed: int, jobs: int) -> "Iterator[Tally]":
+    """One after the other on as few sites as will do, or each fault on a site of its own, some side by side."""
     from tests.faults import rounds
 
-    return list(rounds.run([one], seed, lambda sentence: print(sentence, flush=True)))
+    def say(sentence: str) -> None:
+        print(sentence, flush=True)
+
+    if jobs == 1:
+        yield from rounds.run(plan, seed, say)
+        return
+    with ThreadPoolExecutor(jobs) as beside:
+        for one in [beside.submit(lambda one: list(rounds.run([one], seed, say)), one) for one in plan]:
+            yield from one.result()
 
 
 if __name__ == "__main__":
