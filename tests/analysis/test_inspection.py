@@ -142,6 +142,7 @@ def test_child_has_the_time_and_the_memory_of_this_installation(
     decoders.replace(monkeypatch, tmp_path, READY + "time.sleep(60)")
     assert code_of(clip, tmp_path) == ErrorCode.TIMED_OUT
 
+    settings.UNMASK = dataclasses.replace(settings.UNMASK, probe_timeout_s=20.0)
     decoders.replace(monkeypatch, tmp_path, READY + "bytearray(1024**3)")
     assert code_of(clip, tmp_path) == ErrorCode.TOO_DEMANDING
 
