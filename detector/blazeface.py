@@ -67,4 +67,5 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
 def _compiled() -> openvino.CompiledModel:
     core = openvino.Core()
     model = core.read_model(model_path())
-    return core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"})
+    options = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+    return core.compile_model(model, "CPU", options)

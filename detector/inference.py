@@ -51,6 +51,7 @@ class Network:
         options = {
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
             "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
         }
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)

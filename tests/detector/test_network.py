@@ -1,5 +1,8 @@
 """The network's promises: exact maps, a recurrence over time, and the same numbers when served."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,26 @@ def served(folder: Path) -> Network:
 @pytest.fixture(scope="module")
 def crops() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (11, 64, 64, 3), dtype=np.uint8)
+
+
+def test_judging_may_use_any_core(folder: Path, crops: np.ndarray) -> None:
+    """A runtime that pins its threads while they work puts those of two processes on the same core."""
+    network, judging, over = load_network(load_release(folder), threads=1), threading.get_native_id(), threading.Event()
+    seen: list[set[int]] = []
+
+    def look_on() -> None:
+        while not over.wait(0.005):
+            seen.append(os.sched_getaffinity(judging))
+
+    before = os.sched_getaffinity(0)
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look_on)
+        network.frames(np.concatenate([crops] * 4))
+        over.set()
+        looking.result()
+
+    assert len(seen) > 5
+    assert all(allowed == before for allowed in seen)
 
 
 def test_the_map_is_exact(model: Detector) -> None:
