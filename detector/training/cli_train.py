@@ -24,6 +24,9 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--photographs", type=Path, required=True, help="pack of photographs, all genuine")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
+    step.add_argument(
+        "--start", type=Path, help="a run's or a model's folder whose tuned weights and frame head a new run begins with"
+    )
     step.add_argument("--teacher", type=Path, help="a model folder whose answers are learnt beside the labels")
     step.add_argument("--seconds", type=float, help="in all, earlier parts of the run included (default: the recipe's)")
     step.add_argument(
@@ -106,7 +109,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.teacher is not None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         teacher = Teacher(load_release(options.teacher), device)
-    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher)
+    start = None if options.start is None else train.start_of(options.start)
+    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher, start)
 
 
 def _average(options: argparse.Namespace) -> None:

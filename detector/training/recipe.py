@@ -40,6 +40,8 @@ class Learning:
     steps: int | None = None
     tuned: Literal["all", "norms"] = "all"  # norms: layer norms and head alone
     kept_patches: int | None = None  # of a transformer's input in a training step; all when not given
+    whole_share: float = 0.0  # of the run, at its end, in which no patches are left out, as in serving
+    ranked: float = 0.0  # weight of the loss of a pair's order (see train.pair_order_loss) beside the cross-entropy
     rate: float = 3e-4
     head_rate: float = 1e-3
     weight_decay: float = 0.02
@@ -55,8 +57,8 @@ class Learning:
             raise ValueError(f"tuned is all or norms, not {self.tuned!r}")
         if min(self.seconds, self.rate, self.head_rate, self.clip_crops, self.save_every_s + 1) <= 0:
             raise ValueError("seconds, rates and clip_crops are above nothing")
-        if not (0 <= self.taught <= 1 and 0 <= self.average < 1):
-            raise ValueError("taught lies between 0 and 1, average below 1")
+        if not (0 <= self.taught <= 1 and 0 <= self.whole_share <= 1 and 0 <= self.average < 1 and self.ranked >= 0):
+            raise ValueError("taught and whole_share lie between 0 and 1, average below 1, ranked not below 0")
 
 
 @dataclass(frozen=True)

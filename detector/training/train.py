@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from detector import metrics
 from detector.model import Detector
-from detector.release import CropShape, NetworkShape
+from detector.release import CropShape, NetworkShape, load_release
 from detector.training.packs import Pack
 from detector.training.pairs import PairBatches, loader, normalised
 from detector.training.recipe import Recipe
-from detector.training.teacher import Teacher, resized
+from detector.training.teacher import Teacher, load_detector, resized
 from detector.vit_shape import PATCH, SIZE
 
 
@@ -33,11 +33,13 @@ def train(
     folder: Path,
     workers: int = 1,
     teacher: Teacher | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Train until the recipe's time is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
 
     ``backbone`` is the state dict to start from, frozen parts included. A ``teacher`` says of every crop how likely it
     thinks it a fake, and the recipe says how much that counts beside the label; it must cut faces with the same margin.
+    A new run begins with the tuned weights ``start``, where they are given (see ``start_of``).
     The result is ``averaged`` in checkpoint.pt.
     """
     if teacher is not None and teacher.crop.margin != recipe.crop.margin:
@@ -51,7 +53,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learning = recipe.learning
-    run = _Run(recipe, backbone, folder, device)
+    run = _Run(recipe, backbone, folder, device, start)
     run.resume()
     shape = recipe.crop if teacher is None else teacher.crop
     batches = PairBatches(videos, photographs, shape, recipe.mixture, learning.seed, run.step)
@@ -71,6 +73,19 @@ def train(
             run.save()
     run.log(validate(run.averaged, validation, device, learning.clip_crops))
     run.save()
+
+
+def start_of(folder: Path) -> dict[str, Tensor]:
+    """The weights that a new run can start from: of a run's folder what it averaged, of a model folder all it holds.
+
+    The temporal head is left out: it is trained after the frames. Raises OSError where there is neither, and
+    DetectorError where a model's files are amiss.
+    """
+    if (folder / "checkpoint.pt").is_file():
+        state: dict[str, Tensor] = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)["averaged"]
+    else:
+        state = load_detector(load_release(folder)).state_dict()
+    return {name: value for name, value in state.items() if not name.startswith("temporal_head.")}
 
 
 def load_averaged(
@@ -115,6 +130,15 @@ def load_tuned(model: Detector, state: Mapping[str, Tensor], has_backbone: bool)
         raise ValueError(f"the checkpoint is of another network, or --initial is missing: see the weight {name}")
 
 
+def pair_order_loss(logits: Tensor) -> Tensor:
+    """(2 P,) logits of P pairs, genuine before fake -> the mean logistic loss of their order (Burges et al., ICML 2005).
+
+    What both of a pair share (the person, the scene, the degradation) moves both logits and cancels here.
+    """
+    genuine, fake = logits.view(-1, 2).unbind(dim=1)
+    return functional.softplus(genuine - fake).mean()
+
+
 @torch.no_grad()
 def validate(model: Detector, pack: Pack, device: torch.device, per_clip: int = 6) -> dict[str, Any]:
     """Overall and matched AUC of the mean frame logit over ``per_clip`` crops of every clip of ``pack``."""
@@ -147,11 +171,18 @@ class _Run:
     """The state of a run and how it is kept."""
 
     def __init__(
-        self, recipe: Recipe, backbone: Mapping[str, Tensor] | None, folder: Path, device: torch.device
+        self,
+        recipe: Recipe,
+        backbone: Mapping[str, Tensor] | None,
+        folder: Path,
+        device: torch.device,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.recipe, self.learning, self.folder, self.device = recipe, recipe.learning, folder, device
         self.has_backbone = backbone is not None
         self.model = new_model(recipe.network, backbone, device)
+        if start is not None:
+            load_tuned(self.model, start, self.has_backbone)
         self.model.temporal_head.requires_grad_(False)
         if self.learning.tuned == "norms":
             for module in self.model.backbone.modules():
@@ -193,14 +224,18 @@ class _Run:
         """Count the time since the last call and set the learning rates; False when the plan's time is over."""
         now = time.monotonic()
         self.spent_s, self.clock = self.spent_s + now - self.clock, now
-        share = self.spent_s / self.learning.seconds
-        if self.learning.steps is not None:
-            share = max(share, self.step / self.learning.steps)
-        share = min(1.0, share)
+        share = self._share()
         shape = min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * share))))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * shape
         return share < 1
+
+    def _share(self) -> float:
+        """Of the run that is over, 0 to 1."""
+        share = self.spent_s / self.learning.seconds
+        if self.learning.steps is not None:
+            share = max(share, self.step / self.learning.steps)
+        return min(1.0, share)
 
     def learn(self, x: torch.Tensor, wanted: torch.Tensor) -> float:
         """One step on uint8 crops and the wanted probabilities of fake; returns the loss.
@@ -214,6 +249,8 @@ class _Run:
             features = self.model.features(images, self._kept())
         logits, _ = self.model.frame_maps(functional.dropout2d(features.float(), 0.2))
         loss = functional.binary_cross_entropy_with_logits(logits, wanted)
+        if self.learning.ranked:
+            loss = loss + self.learning.ranked * pair_order_loss(logits)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_((one for one in self.model.parameters() if one.requires_grad), 5.0)
@@ -225,7 +262,7 @@ class _Run:
     def _kept(self) -> Tensor | None:
         """The patches of this step, the same for both of a pair, so that what is left out never tells the class."""
         count = self.learning.kept_patches
-        if count is None:
+        if count is None or self._share() > 1 - self.learning.whole_share:
             return None
         drawn = np.random.default_rng([self.learning.seed, self.step, 1]).permutation((SIZE // PATCH) ** 2)
         return torch.from_numpy(np.sort(drawn[:count])).to(self.device)
