@@ -25,7 +25,7 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
     step.add_argument(
-        "--start", type=Path, help="a run's or a model's folder whose tuned weights and frame head a new run begins with"
+        "--start", type=Path, help="a run's or a model's folder; a new run begins with its tuned weights and frame head"
     )
     step.add_argument("--teacher", type=Path, help="a model folder whose answers are learnt beside the labels")
     step.add_argument("--seconds", type=float, help="in all, earlier parts of the run included (default: the recipe's)")
@@ -96,7 +96,7 @@ def add_steps(steps: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 -- slow import
 
-    from detector.training import packs, train  # noqa: PLC0415 -- slow import
+    from detector.training import networks, packs, train  # noqa: PLC0415 -- slow import
     from detector.training.recipe import read_recipe  # noqa: PLC0415 -- slow import
     from detector.training.teacher import Teacher  # noqa: PLC0415 -- slow import
 
@@ -109,7 +109,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.teacher is not None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         teacher = Teacher(load_release(options.teacher), device)
-    start = None if options.start is None else train.start_of(options.start)
+    start = None if options.start is None else networks.start_of(options.start)
     train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher, start)
 
 
@@ -124,7 +124,7 @@ def _temporal(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 -- slow import
 
     from detector.training import packs, temporal  # noqa: PLC0415 -- slow import
-    from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
+    from detector.training.networks import load_averaged  # noqa: PLC0415 -- slow import
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), device)
@@ -138,7 +138,7 @@ def _export(options: argparse.Namespace) -> None:
 
     from detector.training import packs, temporal  # noqa: PLC0415 -- slow import
     from detector.training.export import export  # noqa: PLC0415 -- slow import
-    from detector.training.train import load_averaged  # noqa: PLC0415 -- slow import
+    from detector.training.networks import load_averaged  # noqa: PLC0415 -- slow import
 
     model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), torch.device("cpu"))
     temporal.load_head(model, options.run_folder / TEMPORAL)

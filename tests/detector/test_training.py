@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from detector import crops
+from detector.errors import DetectorError
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
-from detector.training import calibrate, export, fakes, h264, packs, temporal, train
+from detector.training import calibrate, export, fakes, h264, networks, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
 from detector.training.export import write_release
@@ -332,7 +333,7 @@ def test_tuning_the_norms_leaves_everything_else_alone(pack: Pack, tmp_path: Pat
 
     train.train(pack, pack, packs.read(tmp_path / "val.npz"), backbone, recipe, tmp_path, workers=0)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
-    model, network, crop = train.load_averaged(tmp_path, backbone, torch.device("cpu"))
+    model, network, crop = networks.load_averaged(tmp_path, backbone, torch.device("cpu"))
 
     assert sum(value.numel() for value in saved.values()) == 39_936 + 1_537
     assert (network, crop) == (recipe.network, recipe.crop)
@@ -348,6 +349,63 @@ def released(folder: Path, bias: float) -> Path:
         model.frame_head.bias.fill_(bias)
     write_release(folder, "teacher", "1", model, CropShape(size=96, margin=1.45), Calibration(1, 0, 1, 0), DECISION)
     return folder
+
+
+@pytest.mark.parametrize("kind", ["run", "model"])
+def test_a_run_starts_from_what_an_earlier_run_or_a_model_has_learnt(
+    kind: str, pack: Pack, validation: Pack, tmp_path: Path
+) -> None:
+    if kind == "run":
+        train.train(pack, pack, validation, Detector().backbone.state_dict(), tiny(steps=1), tmp_path / "a", workers=0)
+        wanted = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)["averaged"]
+    else:
+        wanted = load_detector(load_release(released(tmp_path / "a", 3.0))).state_dict()
+
+    recipe = tiny(steps=1, rate=1e-12, head_rate=1e-12)
+    start = networks.start_of(tmp_path / "a")
+    train.train(pack, pack, validation, None, recipe, tmp_path / "b", workers=0, start=start)
+
+    begun = torch.load(tmp_path / "b" / "checkpoint.pt", weights_only=True)["model"]
+    for name in ("backbone.layer4.2.conv3.weight", "frame_head.bias"):
+        assert torch.allclose(begun[name], wanted[name], atol=1e-6)
+    assert not any(name.startswith("temporal_head.") for name in start)
+
+
+def test_there_is_nothing_to_start_from_in_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match="no model in"):
+        networks.start_of(tmp_path)
+
+
+def test_the_loss_of_a_pair_s_order_sees_what_its_two_do_not_share() -> None:
+    pairs = torch.tensor([3.0, 5.0, -1.0, 0.5])
+
+    loss = train.pair_order_loss(pairs)
+
+    assert loss == pytest.approx((np.log1p(np.exp(-2)) + np.log1p(np.exp(-1.5))) / 2)
+    assert train.pair_order_loss(pairs + 7) == pytest.approx(loss)
+
+
+def test_a_pair_s_order_counts_as_much_as_the_recipe_says(
+    pack: Pack, validation: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, seen = Detector().backbone.state_dict(), {}
+    monkeypatch.setattr(train, "pair_order_loss", lambda logits: logits.sum() * 0 + 10.0)
+    for ranked in (0.0, 0.5):
+        run = train._Run(tiny(ranked=ranked), backbone, tmp_path, torch.device("cpu"))
+        seen[ranked] = run.learn(torch.zeros(4, 3, 64, 64, dtype=torch.uint8), torch.tensor([0.0, 1.0, 0.0, 1.0]))
+
+    assert seen[0.5] == pytest.approx(seen[0.0] + 5.0, abs=1e-4)
+
+
+def test_no_patches_are_left_out_at_the_end_of_a_run(tmp_path: Path) -> None:
+    recipe = tiny(steps=10, kept_patches=50, whole_share=0.3)
+    run = train._Run(recipe, None, tmp_path, torch.device("cpu"))
+    kept = []
+    for run.step in range(10):
+        patches = run._kept()
+        kept.append(None if patches is None else len(patches))
+
+    assert kept == [50] * 8 + [None] * 2
 
 
 def test_a_teacher_is_heard_beside_the_labels(pack: Pack, validation: Pack, tmp_path: Path) -> None:
