@@ -3,42 +3,38 @@
 - MesoNet's published weights, mean over frames (Afchar et al., WIFS 2018);
 - the mean of our backbone's frame scores without a temporal head, as common student projects have it;
 - a logistic regression on frozen CLIP ViT-B/16 features of single crops, averaged over a clip (a linear probe);
+- the same on low-level views of the crops, by themselves and beside the picture;
 - and our model itself: the score from which its verdict follows.
 
 Packs must be cut with our model's margin or wider. Nothing here is chosen or fitted on a measured pack.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from detector import intervals, verdict
 from detector.inference import Network
-from detector.release import sha256_of
-from detector.training import mesonet
+from detector.training import linear_probe, mesonet
+from detector.training.linear_probe import MARGIN, Tell, fitted, spread
 from detector.training.packs import Clip, Pack
-from detector.training.pairs import normalised
-from detector.vit import VisionTransformer
-from detector.vit_shape import SIZE, WIDTH
-from detector.weights import load_base
 
-MARGIN = 1.45  # of MesoNet's and CLIP's crops: face and hair line
 CROPS = 12  # of each clip at most, at regular intervals
-PROBE_CROPS, PROBE_TRAIN_CROPS = 4, 2
 MESONETS = ("Meso4_DF", "Meso4_F2F", "MesoInception_DF", "MesoInception_F2F")
+PROBE = "linear probe on frozen CLIP ViT-B/16"
+PROBES = {
+    PROBE: ("picture",),
+    f"{PROBE}, noise residual": ("noise residual",),
+    f"{PROBE}, picture and noise residual": ("picture", "noise residual"),
+    f"{PROBE}, up-sampling residual": ("up-sampling residual",),
+    f"{PROBE}, picture and up-sampling residual": ("picture", "up-sampling residual"),
+}
 
 Scores = NDArray[np.float64]  # (M,) one of each clip, rising towards fake
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,8 @@ def compare(peers: Peers, packs: Mapping[str, Pack], tell: Tell | None = None) -
     """The figures of every peer on every pack, as plain JSON values.
 
     ``tell`` hears what is going on, and how many clips of how many are done. Raises DetectorError or OSError when
-    weights cannot be read. The probe costs two passes of CLIP a training clip and four a measured one, 0.15 s each on
-    one core that has bfloat16 and 0.4 s elsewhere.
+    weights cannot be read. The probes cost three views' passes of CLIP for two crops a training clip and four a
+    measured one, 0.15 s each on one core that has bfloat16 and 0.4 s elsewhere.
     """
     tell = tell or _ignore
     found: dict[str, dict[str, Any]] = {name: {} for name in packs}
@@ -98,7 +94,9 @@ def _ways(peers: Peers, tell: Tell) -> dict[str, Callable[[Pack], Scores]]:
         if network is not None:
             ways[f"MesoNet, {name}"] = _Meso(name, network, tell)
     if peers.clip is not None and peers.train is not None:
-        ways["linear probe on frozen CLIP ViT-B/16"] = _Probe(peers.clip, peers.train, peers.cache, tell)
+        features = linear_probe.Features(peers.clip, peers.cache, tell)
+        for words, views in PROBES.items():
+            ways[words] = linear_probe.LinearProbe(features, peers.train, views)
     return ways
 
 
@@ -143,73 +141,6 @@ class _Meso:
             scores.append(float(self._network.probability_fake(crops).mean()))
             self._tell(self._name, index + 1, len(pack.clips))
         return np.array(scores)
-
-
-class _Probe:
-    """Logistic regression on CLIP's class tokens of single crops, trained once; a clip has its crops' mean score."""
-
-    def __init__(self, base: Path, train: Pack, cache: Path | None, tell: Tell) -> None:
-        self._train, self._cache, self._tell = train, cache, tell
-        self._base_sha256 = sha256_of(base)
-        self._tower = VisionTransformer()
-        self._tower.load_state_dict({name: torch.from_numpy(array) for name, array in load_base(base).items()})
-        self._tower.eval()
-        self._fitted: Any = None
-
-    def __call__(self, pack: Pack) -> Scores:
-        if self._fitted is None:
-            features, owners = self._features(self._train, PROBE_TRAIN_CROPS)
-            labels = np.array([clip.label for clip in self._train.clips])[owners]
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000))
-            self._fitted = model.fit(features, labels)
-        features, owners = self._features(pack, PROBE_CROPS)
-        logits = self._fitted.decision_function(features)
-        return np.array([logits[owners == index].mean() for index in range(len(pack.clips))])
-
-    def _features(self, pack: Pack, per_clip: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Class tokens (N, 768) of some crops of every clip, and the clips' indices (N,)."""
-        rows = [spread(clip, per_clip) for clip in pack.clips]
-        owners = np.repeat(np.arange(len(rows)), [len(of_clip) for of_clip in rows])
-        kept = None if self._cache is None else self._cache / f"clip-{self._key(pack, rows)}.npy"
-        if kept is not None and kept.exists():
-            return np.asarray(np.load(kept), np.float32), owners
-        tokens = np.concatenate([self._tokens(pack, of_clip, place) for place, of_clip in enumerate(rows)])
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(kept.with_suffix(".part.npy"), tokens)
-            kept.with_suffix(".part.npy").replace(kept)
-        return tokens, owners
-
-    @torch.inference_mode()
-    def _tokens(self, pack: Pack, rows: Sequence[int], place: int) -> NDArray[np.float32]:
-        x = normalised(torch.from_numpy(fitted(pack, rows, SIZE, MARGIN).transpose(0, 3, 1, 2).copy()))
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = self._tower(x)[:, WIDTH:, 0, 0]
-        self._tell("CLIP features", place + 1, len(pack.clips))
-        return np.asarray(tokens.float().numpy(), np.float32)
-
-    def _key(self, pack: Pack, rows: Sequence[Sequence[int]]) -> str:
-        digest = hashlib.sha256(f"{self._base_sha256} {MARGIN} {pack.margin} {rows}".encode())
-        digest.update(np.ascontiguousarray(pack.jpegs).data)
-        return digest.hexdigest()[:16]
-
-
-def fitted(pack: Pack, rows: Sequence[int], size: int, margin: float) -> NDArray[np.uint8]:
-    """Crops (N, size, size, 3) of ``pack`` cut down to ``margin``, or as wide as the pack has them."""
-    side = min(pack.size, round(pack.size * margin / pack.margin))
-    start = (pack.size - side) // 2
-    out = []
-    for row in rows:
-        inner = pack.crop(row)[start : start + side, start : start + side]
-        way = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
-        out.append(inner if size == side else np.asarray(cv2.resize(inner, (size, size), interpolation=way), np.uint8))
-    return np.stack(out)
-
-
-def spread(clip: Clip, count: int) -> list[int]:
-    """``count`` rows at regular intervals over the clip, fewer where it has fewer."""
-    places = (np.arange(min(count, clip.count)) + 0.5) * clip.count / min(count, clip.count)
-    return [clip.first + int(place) for place in places]
 
 
 def _ignore(words: str, done: int, total: int) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from detector.inference import Network, load_network
 from detector.release import default_release
-from detector.training import packs, peers
+from detector.training import linear_probe, packs, peers
 from detector.training.__main__ import main
 from detector.training.packs import Clip, CropRow, Pack
 from detector.vit_shape import WIDTH
@@ -66,8 +66,8 @@ class Tower(nn.Module):
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(peers, "VisionTransformer", Tower)
-    monkeypatch.setattr(peers, "load_base", lambda path: {"class_token": np.zeros(3, np.float32)})
+    monkeypatch.setattr(linear_probe, "VisionTransformer", Tower)
+    monkeypatch.setattr(linear_probe, "load_base", lambda path: {"class_token": np.zeros(3, np.float32)})
     Tower.passes = 0
     (tmp_path / "base.safetensors").write_bytes(b"base")
     return tmp_path / "base.safetensors"
@@ -76,17 +76,17 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_crop_is_cut_down_to_the_margin_and_scaled(pack: Pack) -> None:
     wide = dataclasses.replace(pack, margin=2.9)
 
-    inner = peers.fitted(wide, [0, 1], 32, 1.45)
+    inner = linear_probe.fitted(wide, [0, 1], 32, 1.45)
 
     assert np.array_equal(inner, np.stack([pack.crop(row)[16:48, 16:48] for row in (0, 1)]))
-    assert peers.fitted(pack, [0], 128, 9.9).shape == (1, 128, 128, 3)  # no wider than the pack has it
+    assert linear_probe.fitted(pack, [0], 128, 9.9).shape == (1, 128, 128, 3)  # no wider than the pack has it
 
 
 def test_rows_are_spread_over_the_clip() -> None:
     clip = Clip("a", 0, "", "", "", first=100, count=8)
 
-    assert peers.spread(clip, 4) == [101, 103, 105, 107]
-    assert peers.spread(dataclasses.replace(clip, count=3), 12) == [100, 101, 102]
+    assert linear_probe.spread(clip, 4) == [101, 103, 105, 107]
+    assert linear_probe.spread(dataclasses.replace(clip, count=3), 12) == [100, 101, 102]
 
 
 def test_the_probe_learns_from_training_and_ranks_what_it_never_saw(pack: Pack, base: Path, tmp_path: Path) -> None:
@@ -94,10 +94,25 @@ def test_the_probe_learns_from_training_and_ranks_what_it_never_saw(pack: Pack, 
 
     found = peers.compare(peers.Peers(clip=base, train=train), {"validation": pack})
 
-    figures = found["packs"]["validation"]["peers"]["linear probe on frozen CLIP ViT-B/16"]
-    assert (figures["matched_auc"], figures["auc"]) == (1.0, 1.0)
+    ways = found["packs"]["validation"]["peers"]
+    assert list(ways) == list(peers.PROBES)
+    assert (ways[peers.PROBE]["matched_auc"], ways[peers.PROBE]["auc"]) == (1.0, 1.0)
+    # the mean colour, which alone tells the truth here, is in no residual
+    assert ways[f"{peers.PROBE}, up-sampling residual"]["auc"] < 1.0
+    assert ways[f"{peers.PROBE}, picture and up-sampling residual"]["auc"] == 1.0
     assert found["model"] is None
-    assert Tower.passes == 8 * peers.PROBE_TRAIN_CROPS + 8 * peers.PROBE_CROPS
+
+
+def test_views_without_detail_are_grey_and_keep_what_is_fine() -> None:
+    plain = np.full((1, 8, 8, 3), 77, np.uint8)
+    dotted = plain.copy()
+    dotted[0, 3, 5] = 80
+
+    for view in (linear_probe.noise_residual, linear_probe.upsampling_residual):
+        assert np.array_equal(view(plain), np.full_like(plain, 128))
+        changed = np.argwhere((view(dotted) != 128).any(axis=-1))
+        assert changed.tolist() == [[0, 3, 5]]
+        assert (view(dotted)[0, 3, 5] == 128 + 3 * linear_probe.GAIN).all()
 
 
 def test_features_are_kept_for_the_same_pack_and_no_other(pack: Pack, base: Path, tmp_path: Path) -> None:
@@ -111,8 +126,8 @@ def test_features_are_kept_for_the_same_pack_and_no_other(pack: Pack, base: Path
     assert again == first
     assert Tower.passes == passes
     peers.compare(asked, {"validation": _pack(tmp_path / "other.npz", 3)})
-    assert Tower.passes == passes + 8 * peers.PROBE_CROPS
-    assert len(list((tmp_path / "cache").iterdir())) == 3
+    assert Tower.passes == passes + 8 * linear_probe.PROBE_CROPS * len(linear_probe.VIEWS)
+    assert len(list((tmp_path / "cache").iterdir())) == 3 * len(linear_probe.VIEWS)
 
 
 def test_our_model_and_its_frames_are_scored_as_served(network: Network, tmp_path: Path) -> None:
@@ -121,13 +136,14 @@ def test_our_model_and_its_frames_are_scored_as_served(network: Network, tmp_pat
 
     found = peers.compare(peers.Peers(network), {"validation": pack}, lambda *told: heard.append(told))
 
-    scores = []
+    release, scores = network.release, []
+    share = release.decision.temporal_share
     for clip in pack.clips:
-        crops = peers.fitted(pack, range(clip.first, clip.first + clip.count), 160, 1.45)
-        output = network.frames(crops)
-        scores.append((network.track_logit(output.pooled) + output.logits.mean()) / 2)
+        rows = range(clip.first, clip.first + clip.count)
+        output = network.frames(linear_probe.fitted(pack, rows, release.crop.size, release.crop.margin))
+        scores.append(share * network.track_logit(output.pooled) + (1 - share) * output.logits.mean())
     ways = found["packs"]["validation"]["peers"]
-    assert list(ways) == ["our model", "mean of frame scores, resnext50_32x4d, no temporal head"]
+    assert list(ways) == ["our model", f"mean of frame scores, {release.network.backbone}, no temporal head"]
     assert ways["our model"] == peers.measure(pack.clips, np.array(scores))
     assert found["model"]["sha256"] == network.release.sha256
     assert heard[-1] == ("our model", 4, 4)
