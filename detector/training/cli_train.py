@@ -22,6 +22,14 @@ def add_steps(steps: Any) -> None:
     step.add_argument("recipe", type=Path, help="the run's configuration, such as detector/training/recipes/NAME.toml")
     step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
     step.add_argument("--photographs", type=Path, required=True, help="pack of photographs, all genuine")
+    step.add_argument(
+        "--regenerated",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PACK",
+        help="what regenerate drew of those two packs",
+    )
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
     step.add_argument(
@@ -110,7 +118,10 @@ def _train(options: argparse.Namespace) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         teacher = Teacher(load_release(options.teacher), device)
     start = None if options.start is None else networks.start_of(options.start)
-    train.train(videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher, start)
+    regenerated = [packs.read(path) for path in options.regenerated]
+    train.train(
+        videos, photographs, validation, backbone, recipe, options.out, options.workers, teacher, start, regenerated
+    )
 
 
 def _average(options: argparse.Namespace) -> None:

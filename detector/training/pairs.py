@@ -1,13 +1,14 @@
 """Draws training batches: pairs of one genuine and one fake crop that share their source and their degradation.
 
 A pair is a fake clip beside a genuine clip of its source (or, as ``unpaired``, of its data set), or a genuine crop
-beside a fake made of it: self-blended, with another person's face, restored, or with the mouth of another moment.
+beside a fake made of it: self-blended, with another person's face, restored, drawn again by a network beforehand, or
+with the mouth of another moment.
 Sources are drawn, not clips, since many clips come from few sources. Batch ``k`` depends on the seed and ``k`` alone,
 so training resumes at any step.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,32 @@ from torch.utils.data import IterableDataset
 from detector.release import CropShape
 from detector.training.composites import swap_face, swap_mouth
 from detector.training.degrade import Chain
-from detector.training.fakes import restored, self_blend
+from detector.training.fakes import face_mask, mixed, restored, self_blend
 from detector.training.packs import Clip, Pack
 from detector.training.recipe import Mixture
 
 Cut = tuple[NDArray[np.uint8], float]  # a picture and the margin it was cut with
 DONORS = 12  # people among whom the one with the most similar landmarks lends a face
+FACE_ALONE = 0.5  # share of regenerated pictures of which only the face is taken
 
 
 class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
     """Endless batches from ``first_step``: uint8 RGB crops (2 * pairs, 3, S, S), labels (2 * pairs,), 1 for fake."""
 
     def __init__(
-        self, videos: Pack, photographs: Pack, shape: CropShape, mixture: Mixture, seed: int, first_step: int
+        self,
+        videos: Pack,
+        photographs: Pack,
+        shape: CropShape,
+        mixture: Mixture,
+        seed: int,
+        first_step: int,
+        regenerated: Sequence[Pack] = (),
     ) -> None:
+        """``regenerated``: crops of ``videos`` and ``photographs`` that a network has drawn again.
+
+        Raises ValueError where the mixture wants such and there are none, or they are of other packs.
+        """
         super().__init__()
         self.packs = [videos, photographs]
         self.shape, self.mixture, self.seed, self.first_step = shape, mixture, seed, first_step
@@ -50,6 +63,10 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
             if source not in self.real and all(clip.dataset in self.real_sets for clip in clips)
         }
 
+        self.regenerated = [_matched(self.packs[place], regenerated) for place in range(2)]
+        if mixture.regenerated and not any(self.regenerated):
+            raise ValueError("the recipe wants regenerated fakes; make them with regenerate and give --regenerated")
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Of several workers each makes every n-th batch; the loader asks them in turn, so the order stays."""
         worker = torch.utils.data.get_worker_info()
@@ -65,6 +82,7 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
             self._blended: self.mixture.self_blended,
             self._swapped: self.mixture.swapped,
             self._restored: self.mixture.restored,
+            self._regenerated: self.mixture.regenerated,
             self._other_mouth: self.mixture.mouth,
         }
         ways = {way: share for way, share in ways.items() if share}
@@ -97,6 +115,18 @@ class PairBatches(IterableDataset[tuple[Tensor, Tensor]]):
         pack, _, index = self._genuine(random)
         picture = pack.crop(index)
         return [(picture, pack.margin), (restored(picture, pack.landmarks[index], random), pack.margin)]
+
+    def _regenerated(self, random: Generator) -> list[Cut]:
+        """A genuine crop beside the one a network has drawn of it, in whole or as a face on the genuine one."""
+        kinds = [place for place in range(2) if self.regenerated[place]]
+        place = int(random.random() < self.mixture.photographs) if len(kinds) == 2 else kinds[0]
+        pack, pairs = self.packs[place], self.regenerated[place]
+        of_source = pairs[[*pairs][int(random.integers(len(pairs)))]]
+        index, drawn_pack, drawn_index = of_source[int(random.integers(len(of_source)))]
+        picture, drawn = pack.crop(index), drawn_pack.crop(drawn_index)
+        if random.random() < FACE_ALONE:
+            drawn = mixed(drawn, picture, face_mask(pack.landmarks[index], pack.size, random))
+        return [(picture, pack.margin), (drawn, pack.margin)]
 
     def _other_mouth(self, random: Generator) -> list[Cut]:
         pack, clip, index = self._genuine(random)
@@ -140,6 +170,24 @@ def _by_source(pack: Pack, label: int) -> dict[str, list[Clip]]:
         if clip.label == label:
             clips[clip.source].append(clip)
     return dict(clips)
+
+
+def _matched(pack: Pack, regenerated: Sequence[Pack]) -> dict[str, list[tuple[int, Pack, int]]]:
+    """By source: the index of a crop of ``pack``, and the pack and the index of what was drawn of it."""
+    genuine = {clip.file: clip for clip in pack.clips if clip.label == 0}
+    found: dict[str, list[tuple[int, Pack, int]]] = defaultdict(list)
+    for drawn in regenerated:
+        for clip in drawn.clips:
+            original = genuine.get(clip.file)
+            if original is None:
+                continue
+            if (drawn.size, drawn.margin) != (pack.size, pack.margin):
+                raise ValueError("regenerated crops are cut unlike those they were drawn of; make them of these packs")
+            times = pack.time_s[original.first : original.first + original.count]
+            for index in range(clip.first, clip.first + clip.count):
+                nearest = int(np.abs(times - drawn.time_s[index]).argmin())
+                found[original.source].append((original.first + nearest, drawn, index))
+    return dict(found)
 
 
 def _draw(clips: dict[str, list[Clip]], random: Generator) -> Clip:

@@ -20,6 +20,7 @@ class Mixture:
     self_blended: float = 0.3
     swapped: float = 0.1  # another person's face, made here
     restored: float = 0.0  # the look that reenactment, talking heads and restoration leave on the inner face
+    regenerated: float = 0.0  # drawn again by a network (regenerate.py); needs packs of such
     mouth: float = 0.15  # the mouth of another moment, as lip-sync leaves it
     mildest: float = 0.0  # of the degradations, whose strength is drawn from here to 1 for every pair
     photographs: float = 0.5  # share of photographs among the genuine pictures that fakes are made from

@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,14 @@ def train(
     workers: int = 1,
     teacher: Teacher | None = None,
     start: Mapping[str, Tensor] | None = None,
+    regenerated: Sequence[Pack] = (),
 ) -> None:
     """Train until the recipe's time is spent; checkpoint.pt and log.jsonl in ``folder`` carry it on when called again.
 
     ``backbone`` is the state dict to start from, frozen parts included. A ``teacher`` says of every crop how likely it
     thinks it a fake, and the recipe says how much that counts beside the label; it must cut faces with the same margin.
     A new run begins with the tuned weights ``start``, where they are given (see ``networks.start_of``).
+    ``regenerated``: see ``pairs.PairBatches``.
     The result is ``averaged`` in checkpoint.pt.
     """
     if teacher is not None and teacher.crop.margin != recipe.crop.margin:
@@ -57,7 +59,7 @@ def train(
     run = _Run(recipe, backbone, folder, device, start)
     run.resume()
     shape = recipe.crop if teacher is None else teacher.crop
-    batches = PairBatches(videos, photographs, shape, recipe.mixture, learning.seed, run.step)
+    batches = PairBatches(videos, photographs, shape, recipe.mixture, learning.seed, run.step, regenerated)
     losses: list[float] = []
     for x, labels in loader(batches, workers):
         if not run.spend():
