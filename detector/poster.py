@@ -12,9 +12,6 @@ _QUALITY = 82
 
 def save(reader: Reader, target: Path) -> None:
     """Write a JPEG of a frame from about a tenth into the video, at most MAX_SIDE pixels; raises as ``sample`` does."""
-    first: Image.Image | None = None
-    for _index, _time_s, picture in reader.sample(5, max_side=MAX_SIDE):
-        first = first or Image.fromarray(picture)
-        break  # the middle of the first fifth
+    first = next(reader.sample(5, max_side=MAX_SIDE), None)  # the middle of the first fifth; the reader is closed next
     if first is not None:
-        first.save(target, "JPEG", quality=_QUALITY)
+        Image.fromarray(first[2]).save(target, "JPEG", quality=_QUALITY)

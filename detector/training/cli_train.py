@@ -140,8 +140,9 @@ def _temporal(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, _, crop = load_averaged(options.run_folder, _backbone(options.initial), device)
     plan = temporal.Plan(versions=options.versions, crops=options.crops, width=options.width, seed=options.seed)
-    temporal.train_temporal(model, packs.read(options.videos), crop, plan, device)
-    temporal.save_head(model, options.run_folder / TEMPORAL)
+    log = temporal.train_temporal(model, packs.read(options.videos), crop, plan, device)
+    temporal.save_head(model, options.run_folder / TEMPORAL, log)
+    print(f"The head that learnt for {log[-1]['temporal_steps']} steps is kept.")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -48,10 +48,10 @@ def train_temporal(
     return log
 
 
-def save_head(model: Detector, path: Path) -> None:
-    """Write the temporal head of ``model`` and its shape to ``path`` (torch format)."""
+def save_head(model: Detector, path: Path, log: list[dict[str, Any]]) -> None:
+    """Write the temporal head of ``model``, its shape and the ``log`` of its training to ``path`` (torch format)."""
     shape = {"projected": model.config.projected, "hidden": model.config.hidden}
-    torch.save({**shape, "head": model.temporal_head.state_dict()}, path)
+    torch.save({**shape, "head": model.temporal_head.state_dict(), "log": log}, path)
 
 
 def load_head(model: Detector, path: Path) -> None:

@@ -478,11 +478,12 @@ def test_the_temporal_head_is_fitted_and_kept_with_its_shape(
     model, other = Detector(), Detector()
     plan = temporal.Plan(width=8, fitting=Fitting(steps=(3,), batch=4))
 
-    temporal.train_temporal(model, pack, SHAPE, plan, torch.device("cpu"))
-    temporal.save_head(model, tmp_path / "temporal.pt")
+    log = temporal.train_temporal(model, pack, SHAPE, plan, torch.device("cpu"))
+    temporal.save_head(model, tmp_path / "temporal.pt", log)
     temporal.load_head(other, tmp_path / "temporal.pt")
 
     pooled, mask = torch.randn(2, 5, 2048), torch.ones(2, 5, dtype=torch.bool)
+    assert torch.load(tmp_path / "temporal.pt", weights_only=True)["log"] == log == [{"temporal_steps": 3}]
     assert (other.config.projected, other.config.hidden) == (8, 8)
     assert not other.temporal_head.training
     assert torch.equal(other.temporal_head(pooled, mask), model.temporal_head(pooled, mask))
