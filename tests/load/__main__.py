@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "load.md"
@@ -28,9 +29,14 @@ def main() -> int:
         django.setup()
         from tests.load import limits, run, table
 
+        begun = time.monotonic()
+
+        def say(sentence: str) -> None:
+            print(f"{time.monotonic() - begun:4.0f} s  {sentence}", flush=True)
+
         load = run.Load(options.people, options.analyses, options.minutes, options.workers)
         try:
-            seen = run.run(load, lambda sentence: print(sentence, flush=True))
+            seen = run.run(load, say)
         except ValueError as error:
             parser.error(str(error))
     complaints = limits.complaints(seen)

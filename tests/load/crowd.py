@@ -18,6 +18,7 @@ from tests.load.people import Ledger, Somebody
 from tests.load.plan import Participant
 
 ARRIVE_PER_S = 5.0
+FINISH_S = 10  # when they are told to go home, for what they are at
 SHARES = {"p50_ms": 0.50, "p95_ms": 0.95, "p99_ms": 0.99}
 
 
@@ -27,7 +28,7 @@ def main() -> int:
     clips = {name: Path(path).read_bytes() for name, path in asked["clips"].items()}
     ledger = Ledger(Path(asked["accepted"]), Path(asked["folder"]), clips, iter(everybody))
     people = type("People", (Somebody,), {"host": asked["url"], "ledger": ledger})
-    environment = Environment(user_classes=[people], catch_exceptions=True)
+    environment = Environment(user_classes=[people], catch_exceptions=True, stop_timeout=FINISH_S)
     runner = environment.create_local_runner()
     gevent.signal_handler(signal.SIGTERM, runner.quit)
     runner.start(len(everybody), spawn_rate=ARRIVE_PER_S)

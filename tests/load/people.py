@@ -24,6 +24,7 @@ PICTURES_AT_ONCE = 6  # of a result, before somebody scrolls on
 RANGE_BYTES = 64 * 1024
 WATCH_S = (5.0, 25.0)  # how long somebody looks at a bar that does not reach its end
 PAUSE_S = (1.0, 5.0)  # between two things that one person does
+FILLING_PAUSE_S = (0.3, 1.5)  # the same in the rush in which everybody sends
 STOP_POLLING = 286
 
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
@@ -80,7 +81,7 @@ class Somebody(FastHttpUser):
     def wait_time(self) -> float:
         if self.who.role == Role.FLOOD and self.ledger.is_filling:
             return 0.1
-        return self.chance.uniform(*PAUSE_S)
+        return self.chance.uniform(*(FILLING_PAUSE_S if self.ledger.is_filling else PAUSE_S))
 
     @task
     def live(self) -> None:
@@ -102,7 +103,7 @@ class Somebody(FastHttpUser):
             )
 
     def _while_filling(self) -> None:
-        if self.sent < self.who.to_send and self.chance.random() < (1.0 if self.who.role == Role.FLOOD else 0.6):
+        if self.sent < self.who.to_send and self.chance.random() < (1.0 if self.who.role == Role.FLOOD else 0.7):
             self.send()
         elif self.who.role in NARROW and self.sent:
             self._pick((self.send_one_too_many, 1), (self.look_through_history, 4), (self.read_result, 2))

@@ -71,7 +71,7 @@ class Seen:
 
 
 def run(load: Load, say: Say) -> Seen:
-    """Raises ValueError when the numbers make no run."""
+    """Raises ValueError when the numbers make no run, RuntimeError when the people's own program breaks down."""
     seen = Seen(load)
     with tempfile.TemporaryDirectory(prefix="unmask-load-", ignore_cleanup_errors=True) as name:
         folder, beside = Path(name) / "data", Path(name) / "crowd"
@@ -167,11 +167,17 @@ def _crowd(
         "counts": str(beside / "counts.json"),
     }
     crowd = subprocess.Popen([sys.executable, "-m", "tests.load.crowd"], stdin=subprocess.PIPE, cwd=ROOT, text=True)
+
+    def keys() -> set[str]:
+        if crowd.poll() not in {None, 0}:
+            raise RuntimeError(f"The people's own program ended before its time, with status {crowd.returncode}.")
+        return {text.split()[0].replace("-", "") for text in accepted.read_text(encoding="ascii").splitlines() if text}
+
     try:
         assert crowd.stdin is not None
         crowd.stdin.write(json.dumps(asked))
         crowd.stdin.close()
-        yield crowd, lambda: {text.split()[0].replace("-", "") for text in accepted.read_text().splitlines() if text}
+        yield crowd, keys
     finally:
         crowd.kill()
         crowd.wait()
