@@ -70,11 +70,14 @@ def claim(pk: UUID | str, attempt: int, worker: str) -> bool:
 def claim_next(worker: str) -> Analysis | None:
     """Claims the row whose turn it is (see turns.py) for one worker; None when nothing can start.
 
-    The person's row is locked meanwhile, so that two workers together do not start more than the person may run.
+    The person's row is locked meanwhile, so that two workers together do not start more than the person may run; and
+    whose turn it is is asked once more then, because two workers that ask at one moment are told the same.
     """
     while (owner_pk := turns.next_owner()) is not None:
         with transaction.atomic():
             User.objects.select_for_update().filter(pk=owner_pk).first()
+            if turns.next_owner() != owner_pk:
+                continue
             row = turns.next_of(owner_pk)
             if row is not None and claim(row.pk, row.attempt, worker):
                 User.objects.filter(pk=owner_pk).update(last_turn_at=timezone.now())

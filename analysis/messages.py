@@ -116,11 +116,11 @@ _SENTENCES: dict[str, str] = {
         "question and upload that, or ask an administrator for more room."
     ),
     Code.MINUTES_USED_UP: noop(
-        "Within 24 hours you may have %(max_minutes)s minutes of video examined; %(used)s are used, and this video "
-        "takes %(more)s. There is room for it from %(when)s on."
+        "You may have %(max_minutes)s of video examined within 24 hours. You have used %(used)s, and this video takes "
+        "%(more)s. There is room for it from %(when)s on."
     ),
     Code.LONGER_THAN_A_DAY: noop(
-        "This video takes %(more)s, and within 24 hours you may have %(max_minutes)s minutes examined. Please cut out "
+        "This video takes %(more)s, and within 24 hours you may have %(max_minutes)s examined. Please cut out "
         "the part in question and upload that, or ask an administrator for more."
     ),
     Code.DISK_FULL: noop(

@@ -86,7 +86,7 @@ def check_storage(owner: User, more_bytes: int) -> None:
 def check_minutes(owner: User, seconds: float) -> None:
     """Whether ``seconds`` of video more may be examined within the 24 hours that end now."""
     allowed_s = owner.max_minutes_a_day * 60
-    context = {"max_minutes": owner.max_minutes_a_day, "more": duration_words(seconds)}
+    context = {"max_minutes": duration_words(allowed_s), "more": duration_words(seconds)}
     if seconds > allowed_s:
         raise Refused(Code.LONGER_THAN_A_DAY, **context)
     if _seconds_examined(owner) + seconds > allowed_s:

@@ -37,7 +37,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @never_cache
 @require_safe
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The part of the page that htmx asks for every second; status 286 and a reload once the state is final."""
+    """The part of the page that htmx asks for again and again; status 286 and a reload once the state is final."""
     analysis = analysis_or_404(request, pk)
     if analysis.is_final:
         response = HttpResponseStopPolling()

@@ -8,6 +8,9 @@ from django.utils.translation import ngettext
 from analysis import queries, turns
 from analysis.models import Analysis, Stage, State
 
+_NEAR = 5  # places in the queue from which on a page asks every second
+_FAR_POLL_S = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -19,7 +22,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an unfinished analysis stands; ``announcement`` changes only when a screen reader should speak."""
+    """Where an unfinished analysis stands; ``announcement`` changes only when a screen reader should speak.
+
+    ``ask_again_s`` is when the page asks again: every second where something moves, more seldom far back in the queue.
+    """
 
     heading: str
     percent: int
@@ -27,6 +33,7 @@ class Progress:
     queue_position: int | None
     seconds_left: float | None
     announcement: str
+    ask_again_s: int
 
 
 def progress_of(analysis: Analysis) -> Progress:
@@ -39,6 +46,7 @@ def progress_of(analysis: Analysis) -> Progress:
         queue_position=position,
         seconds_left=queries.seconds_left(analysis),
         announcement=heading,
+        ask_again_s=1 if position is None or position <= _NEAR else _FAR_POLL_S,
     )
 
 

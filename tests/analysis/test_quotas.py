@@ -1,5 +1,6 @@
 """Quotas: each refusal says how much is used and when there is room, and then there is."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_minutes_of_a_day_are_used_up_and_come_back_when_it_says() -> None:
     shown = formats.date_format(timezone.localtime(room_at + timedelta(minutes=1)), "j M, H:i")
     assert refused.code == Code.MINUTES_USED_UP
     assert refused.message == (
-        "Within 24 hours you may have 25 minutes of video examined; 20 minutes are used, and this video takes "
+        "You may have 25 minutes of video examined within 24 hours. You have used 20 minutes, and this video takes "
         f"10 minutes. There is room for it from {shown} on."
     )
     ExaminedLength.objects.filter(pk=ExaminedLength.objects.earliest("asked_at").pk).update(
@@ -58,6 +59,17 @@ def test_minutes_of_a_day_are_used_up_and_come_back_when_it_says() -> None:
     )
     assert submit(owner, b"third").state == State.QUEUED
     assert ExaminedLength.objects.count() == 2  # what no longer counts is forgotten
+
+
+def test_a_single_minute_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "inspect", lambda path, poster: replace(TEN_MINUTES, duration_s=40.0))
+    owner = make_user(max_minutes_a_day=1)
+    submit(owner, b"first")
+
+    message = refusal(owner, b"second").message
+
+    assert "You may have 1 minute of video examined within 24 hours." in message
+    assert "You have used 1 minute, and this video takes 1 minute." in message
 
 
 def test_deleting_does_not_give_minutes_back() -> None:

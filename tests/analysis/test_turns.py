@@ -71,6 +71,25 @@ def test_with_several_workers_nobody_has_more_than_they_may_run() -> None:
     assert turns.startable() == 0
 
 
+def test_two_workers_that_ask_at_one_moment_serve_two_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob = make_user(), make_user()
+    hers, his = waiting(ann, 2, age_s=60)[0], waiting(bob, 1)[0]
+    next_owner, asked = turns.next_owner, []
+    claimed: list[Analysis | None] = []
+
+    def asked_at_one_moment() -> int | None:
+        owner = next_owner()
+        asked.append(owner)
+        if len(asked) == 1:  # the other worker asks, and claims, before this one hears the answer
+            claimed.append(lifecycle.claim_next("test:2"))
+        return owner
+
+    monkeypatch.setattr(turns, "next_owner", asked_at_one_moment)
+
+    assert lifecycle.claim_next("test:1") == his
+    assert claimed == [hers]
+
+
 def test_what_somebody_has_running_counts_before_what_they_have_waiting() -> None:
     ann, bob = make_user(max_running=5), make_user(max_running=5)
     waiting(ann, 4, age_s=300)

@@ -55,6 +55,16 @@ def test_a_waiting_analysis_tells_its_place(client: Client, user: User) -> None:
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page
 
 
+@pytest.mark.parametrize(("before", "every_s"), [(4, 1), (5, 4)])
+def test_far_back_in_the_queue_a_page_asks_more_seldom(client: Client, user: User, before: int, every_s: int) -> None:
+    for _number in range(before):
+        make_analysis(queued_at=timezone.now() - timedelta(minutes=5))
+    analysis = make_analysis(owner=user)
+
+    assert f'hx-trigger="every {every_s}s"' in page_of(client, analysis)
+    assert f'hx-trigger="every {every_s}s"' in page_of(client, analysis, "progress")
+
+
 def test_a_running_analysis_shows_stage_and_share(client: Client, user: User) -> None:
     analysis = make_analysis(State.RUNNING, owner=user)  # finding faces, 40 %, after 20 of about 50 seconds
 

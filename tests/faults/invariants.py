@@ -87,7 +87,7 @@ def _files(folder: Path, found: dict[str, dict[str, Any]]) -> Iterator[str]:
     for video in rows(folder, "SELECT id, file, poster, sha256 FROM analysis_video"):
         named |= {video["file"], video["poster"]}
         yield from _missing(media, video["file"], f"The video {video['id']}")
-        if (media / video["file"]).exists() and _sha256(media / video["file"]) != video["sha256"]:
+        if (media / video["file"]).exists() and sha256_of(media / video["file"]) != video["sha256"]:
             yield f"The video {video['id']} is not the one that was uploaded."
     pictures = rows(folder, _PICTURES)
     for picture in pictures:
@@ -108,7 +108,7 @@ def _missing(media: Path, name: str, whose: str) -> Iterator[str]:
         yield f"{whose} lacks its file {name}."
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

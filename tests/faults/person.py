@@ -14,7 +14,7 @@ from typing import Any
 
 PASSWORD = "a-long-enough-passphrase-7"
 TIMEOUT_S = 300.0
-_BOUNDARY = "----part-of-an-upload"
+BOUNDARY = "----part-of-an-upload"
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Sending:
 
     def __init__(self, person: Person, content: bytes, accept: str) -> None:
         self._person = person
-        self._body = _multipart({"csrfmiddlewaretoken": person.cookie("csrftoken"), "frames": "10"}, content)
+        self._body = multipart({"csrfmiddlewaretoken": person.cookie("csrftoken"), "frames": "10"}, content)
         self._sent = 0
         address = urllib.parse.urlsplit(person.url)
         self._connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TIMEOUT_S)
         self._connection.putrequest("POST", "/analyses/new/")
-        self._connection.putheader("Content-Type", f"multipart/form-data; boundary={_BOUNDARY}")
+        self._connection.putheader("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")
         self._connection.putheader("Content-Length", str(len(self._body)))
         self._connection.putheader("Accept", accept)
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.cookies)
@@ -114,13 +114,16 @@ class Sending:
         return Answer(status, pk, tuple(map(str, sentences)), body)
 
 
-def _multipart(fields: dict[str, str], content: bytes) -> bytes:
+def multipart(fields: dict[str, str], content: bytes | None = None) -> bytes:
+    """A form's body, its parts divided by BOUNDARY; with ``content``, the upload form's."""
     parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
-    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n'
-    parts += [head.encode(), b"Content-Type: video/mp4\r\n\r\n", content, f"\r\n--{_BOUNDARY}--\r\n".encode()]
+    if content is not None:
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n'
+        parts += [head.encode(), b"Content-Type: video/mp4\r\n\r\n", content, b"\r\n"]
+    parts.append(f"--{BOUNDARY}--\r\n".encode())
     return b"".join(parts)
 
 

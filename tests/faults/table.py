@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests import marked
 from tests.faults.faults import FAULTS
 from tests.faults.rig import PATIENCE
 from tests.faults.rounds import Tally
@@ -51,15 +52,10 @@ def read(page: Path) -> dict[str, Numbers]:
 
 def write(page: Path, tallies: Sequence[Tally], earlier: Mapping[str, Numbers] | None = None) -> None:
     """Put the table between its two marks; raises ValueError when the page has none."""
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} lacks the marks between which the table belongs: {BEGIN} and {END}.")
     today = f"Last run on {datetime.now(UTC):%d %B %Y}."
     if PATIENCE != 1:
         today += f" The machine was busy with other things, and {PATIENCE:g} times the promised time was allowed."
-    page.write_text(f"{before}{BEGIN}\n{markdown(tallies, earlier)}\n\n{today}\n{END}{after}", encoding="utf-8")
+    marked.replace(page, BEGIN, END, f"{markdown(tallies, earlier)}\n\n{today}")
 
 
 def _numbers(tally: Tally) -> Numbers:

@@ -26,7 +26,7 @@ def done(tmp_path: Path) -> Analysis:
     site.MEDIA_ROOT = tmp_path / "site" / "media"
     video = make_video(content=b"any bytes")
     path = Path(video.file.path)
-    video.sha256 = invariants._sha256(path)
+    video.sha256 = invariants.sha256_of(path)
     video.save()
     analysis = make_analysis(State.RUNNING, video=video)
     pictures = tmp_path / "pictures"
