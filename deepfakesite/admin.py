@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import User, UserManager
+from accounts.names import is_plain
 from analysis import services
 from analysis.models import Video
 from audit import trail
@@ -48,6 +49,8 @@ _ACTIONS_BY_FIELD = {
 def _clean_email(form: "forms.ModelForm[User]") -> str:
     """The address in the form in which all are kept; refused when somebody has it, in whatever case."""
     email = UserManager.normalize_email(form.cleaned_data["email"])
+    if not is_plain(email):
+        raise forms.ValidationError(_("This address holds characters that cannot be seen; type it anew."))
     if User.objects.filter(email__iexact=email).exclude(pk=form.instance.pk).exists():
         raise forms.ValidationError(_("There is an account with this e-mail address already."))
     return email
