@@ -34,8 +34,9 @@ from deepfakesite import admin_trail
 __all__ = ["PersonAdmin", "admin_trail"]
 
 # Staff see everything and everyone else their own: there is nothing for groups to grant. What allauth keeps is reached
-# through its person, and secrets of second factors are nobody's to read.
-admin.site.unregister([Group, Authenticator, UserSession])
+# through its person, and secrets of second factors are nobody's to read. Whoever could add an address to a superuser
+# there could have a link to a new password sent to it.
+admin.site.unregister([Authenticator, EmailAddress, Group, UserSession])
 
 RIGHTS = ("is_staff", "is_superuser", "user_permissions")
 QUOTAS = ("max_queued", "max_running", "max_minutes_a_day", "max_storage_bytes")

@@ -1,8 +1,8 @@
 """How log lines look: lines for people by default, or one JSON object a line for a program that collects them.
 
-Messages name analyses, videos and people by their keys alone, never by a name, an e-mail address or a file name. Keys that
-open something, such as the one in the link to a new password, are left out wherever they stand in an address; and nothing
-that a stranger sends can look like a line of its own.
+Messages name analyses, videos and people by their keys alone, never by a name, an e-mail address or a file name. Keys
+that open something, such as the one in the link to a new password, are left out wherever they stand in an address; and
+nothing that a stranger sends can look like a line of its own.
 """
 
 import json
@@ -66,7 +66,7 @@ def without_keys(words: str) -> str:
 
 
 def visible(words: str) -> str:
-    r"""The same words on one line; control characters and such as turn the writing round are written as escapes (\n)."""
+    r"""The same words on one line; what cannot be seen or turns the writing round is written as an escape (\n)."""
     return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in words)
 
 

@@ -73,16 +73,17 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "deepfakesite.middleware.permissions_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "deepfakesite.middleware.LoginMiddleware",
+    "deepfakesite.middleware.QueuePermissionMiddleware",
     "deepfakesite.middleware.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.known_browsers.known_browser",
     "django_htmx.middleware.HtmxMiddleware",
@@ -130,7 +131,7 @@ CACHES = {"default": caches.safe(env.cache_url("CACHE_URL", default="dbcache://c
 OWN_QUEUE_URL = f"unix://{quote(str(DATA_DIR / 'valkey.sock'))}"  # of the carried server
 REDIS_URL = env.str("REDIS_URL", default="") or OWN_QUEUE_URL
 RQ_QUEUES = {"default": {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"}}
-RQ_SHOW_ADMIN_LINK = True
+RQ_SHOW_ADMIN_LINK = False  # its pages are at /admin/django-rq/; templates/admin/base_site.html leads there
 
 # Uploads: to disk, on the same file system as the media; the bounds
 
