@@ -10,6 +10,7 @@ from allauth.mfa.totp import forms as totp_forms
 from django import forms
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
@@ -59,6 +60,13 @@ class LoginForm(_OurWords, account_forms.LoginForm):  # type: ignore[misc]
 
 class SignupForm(_OurWords, account_forms.SignupForm):  # type: ignore[misc]
     """E-mail and password twice."""
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Allauth's own; an address that is taken costs the same work as a new one, or the time would tell."""
+        if self.account_already_exists:
+            User().set_password(self.cleaned_data["password1"])
+        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        return saved
 
 
 class AddEmailForm(_OurWords, account_forms.AddEmailForm):  # type: ignore[misc]

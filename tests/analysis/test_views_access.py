@@ -1,6 +1,4 @@
-"""The files of an analysis: which there are, as what they come and under which name. Who reaches them: tests/security."""
-
-from typing import Any
+"""The files of an analysis: which there are, how they come, and what staff may do. Who reaches them: tests/security."""
 
 import pytest
 from django.test import Client

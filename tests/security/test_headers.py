@@ -236,8 +236,9 @@ class TestSpoofing:
             return HttpResponse()
 
         settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
-        from deepfakesite.request_context import request_context
         from django.test import RequestFactory
+
+        from deepfakesite.request_context import request_context
 
         request_context(look)(RequestFactory().get("/", headers={"x-forwarded-for": forwarded}))
 
