@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_our_sources_open_and_run_nothing(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     if path.is_relative_to(ROOT / "detector" / "training"):  # names the error of a file that torch refuses to open
         source = source.replace("pickle.UnpicklingError", "ValueError").replace("import pickle\n", "")
-        assert "pickle" not in source.replace("allow_pickle", "").replace("a pickle", "").replace("pickles", "")
+        assert not re.search(r"\bpickle\.[a-zA-Z_]", source)
     assert complaints(source) == []
 
 
