@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings as site
 from redis import Redis
 
-from deepfakesite import secret_key
+from deepfakesite import instance, secret_key
 
 BASE_DIR = Path(site.BASE_DIR)
 
@@ -147,3 +147,17 @@ class TestSecretKey:
 
         with pytest.raises(RuntimeError, match="Delete the file to have a new one made"):
             secret_key.load_or_make(path)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_database_is_its_owners_alone_even_in_an_open_folder(tmp_path: Path, exists: bool) -> None:
+    tmp_path.chmod(0o755)
+    database = tmp_path / "unmask.sqlite3"
+    if exists:
+        database.write_bytes(b"rows")
+        database.chmod(0o644)
+
+    instance.keep_private(database)
+
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert database.read_bytes() == (b"rows" if exists else b"")
