@@ -103,7 +103,7 @@ class JSONDatabaseCache(BaseDatabaseCache):
             return int(cursor.rowcount)
 
     def _with_table(self, connection: BaseDatabaseWrapper, statement: str) -> str:
-        return statement.replace("{table}", connection.ops.quote_name(self._table))
+        return statement.replace("{table}", connection.ops.quote_name(self.cache_model_class._meta.db_table))
 
 
 def _now() -> datetime:

@@ -5,7 +5,7 @@ until it has its row.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -114,7 +114,7 @@ class Visit:
 
     def client(self, visitor: str, **options: Any) -> Client:
         client = Client(raise_request_exception=False, **options)
-        person = {
+        person: dict[str, Callable[[], User]] = {
             "stranger": make_user,
             "owner": lambda: self.owner,
             "clerk": lambda: make_user(is_staff=True),
@@ -133,7 +133,7 @@ def visit(queue: Queue) -> Visit:
 def told(response: HttpResponseBase) -> str:
     """The answer in the words of the table; it is read to its end, so that no file stays open."""
     if response.streaming:
-        b"".join(response)  # type: ignore[arg-type]
+        b"".join(response)
     response.close()
     place = response.headers.get("Location", "")
     if place.startswith(f"{reverse('account_login')}?next="):

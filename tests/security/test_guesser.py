@@ -1,5 +1,6 @@
 """The guessers of guesser.py, for an hour where that is soon done; docs/security.md tells of all, and of a day."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ SOON_DONE = [guesser.one_account_many_addresses, guesser.second_factor, guesser.
 
 
 @pytest.mark.parametrize("make", SOON_DONE, ids=lambda make: str(make.__name__))
-def test_an_hour_of_guessing_gets_through_as_seldom_as_the_page_says(make: guesser.Callable[[], object]) -> None:
+def test_an_hour_of_guessing_gets_through_as_seldom_as_the_page_says(make: Callable[[], Callable[[int], bool]]) -> None:
     (played,) = (one for one in guesser.GUESSERS if one.make is make)
 
     seen = guesser.play(guesser.Guesser(played.words, played.make, 20, within_a_day=False))

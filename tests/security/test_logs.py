@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -103,7 +103,7 @@ def test_every_address_with_a_key_is_known() -> None:
     """A view that takes a key or a token in its address must be one of those whose key is left out."""
     found = set()
 
-    def walk(patterns: list[object], before: str) -> None:
+    def walk(patterns: Iterable[object], before: str) -> None:
         for pattern in patterns:
             path = before + str(getattr(pattern, "pattern", ""))
             if hasattr(pattern, "url_patterns"):
