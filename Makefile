@@ -6,13 +6,16 @@ PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all: -c c
 TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html')
 # The checks keep what they write apart from an installation's own data.
 CHECKED := DATA_DIR=var/check
+# The tool of `make audit` has an environment of its own: its many dependencies are no business of the site's.
+AUDIT := var/audit
+PIP_AUDIT := 2.10.1
 
 # PORT, DATA_DIR, BIND and WORKERS reach the site when they are given. An `export` of them here would pass on empty ones
 # too, and those would hide what stands in .env.
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	faults load fuzz screenshots clean
+	faults load fuzz guesser audit screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +76,16 @@ screenshots: setup-dev ## Run the journeys and renew the pictures in docs/screen
 
 fuzz: setup-dev ## Throw mutated videos at the upload and the analysis (COUNT=5000 SEED=1)
 	$(PY) -m tests.fuzz --count $(or $(COUNT),5000) --seed $(or $(SEED),1)
+
+guesser: setup-dev ## Measure what a guesser can try in an hour and a day, and renew the table in docs/security.md
+	$(PY) -W ignore -m tests.security.guesser --write docs/security.md
+
+audit: ## Ask the advisory database about every pinned package; needs the network, and is no part of check
+	$(PY) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --disable-pip-version-check -q pip-audit==$(PIP_AUDIT)
+	cat requirements.txt requirements-nodeps.txt requirements-dev.txt constraints.txt | sed 's/#.*//' | \
+		grep -E '^[A-Za-z]' | sed 's/\[.*\]//' | sort -u > $(AUDIT)/pinned.txt
+	$(AUDIT)/bin/pip-audit --no-deps --disable-pip -r $(AUDIT)/pinned.txt
 
 clean: ## Remove the virtual environment and every cache; data stay
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/check

@@ -3,11 +3,17 @@
 from typing import Any
 
 from allauth.account import forms as account_forms
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
 from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp_forms
 from django import forms
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts import names
 from accounts.models import User
 
 LABELS: dict[str, Any] = {
@@ -26,6 +32,7 @@ HINTS: dict[str, Any] = {
         "At least 10 characters. Not a common password, not digits alone, nothing like your e-mail address."
     ),
 }
+TOTP_PERIOD_S = 30  # allauth's default, and what authenticator apps take for granted
 CODE_ATTRIBUTES = {
     "inputmode": "text",
     "autocomplete": "one-time-code",
@@ -53,6 +60,13 @@ class LoginForm(_OurWords, account_forms.LoginForm):  # type: ignore[misc]
 
 class SignupForm(_OurWords, account_forms.SignupForm):  # type: ignore[misc]
     """E-mail and password twice."""
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Allauth's own; an address that is taken costs the same work as a new one, or the time would tell."""
+        if self.account_already_exists:
+            User().set_password(self.cleaned_data["password1"])
+        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        return saved
 
 
 class AddEmailForm(_OurWords, account_forms.AddEmailForm):  # type: ignore[misc]
@@ -83,11 +97,30 @@ class ReauthenticateForm(_OurWords, account_forms.ReauthenticateForm):  # type: 
     """The password once more."""
 
 
-class SecondFactorForm(_OurWords, mfa_forms.AuthenticateForm):  # type: ignore[misc]
+class _OncePerCode(forms.Form):
+    """Takes a code of the app once only (RFC 6238, section 5.2).
+
+    allauth remembers used ones for one period, but with a tolerance of one they are good for three.
+    """
+
+    user: User
+    authenticator: Authenticator
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()  # type: ignore[misc]
+        if self.authenticator.type == Authenticator.Type.TOTP:
+            good_for_s = TOTP_PERIOD_S * (2 * settings.MFA_TOTP_TOLERANCE + 1)
+            plain = "".join(code.split())
+            if not cache.add(f"accounts.used_code:{self.user.pk}:{plain}", True, good_for_s):
+                raise get_mfa_adapter().validation_error("incorrect_code")
+        return code
+
+
+class SecondFactorForm(_OurWords, _OncePerCode, mfa_forms.AuthenticateForm):  # type: ignore[misc]
     """A code of the authenticator app or a recovery code, after the password."""
 
 
-class SecondFactorAgainForm(_OurWords, mfa_forms.ReauthenticateForm):  # type: ignore[misc]
+class SecondFactorAgainForm(_OurWords, _OncePerCode, mfa_forms.ReauthenticateForm):  # type: ignore[misc]
     """A code once more, before something that matters."""
 
 
@@ -110,6 +143,9 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
                 "already is deleted within the hour. Download the reports that you need before."
             ),
         }
+
+    def clean_display_name(self) -> str:
+        return names.one_line(self.cleaned_data["display_name"])
 
 
 class DeleteAccountForm(forms.Form):

@@ -1,11 +1,17 @@
-"""Log-ins, passwords, addresses and second factors, told to the audit trail as Django and allauth tell of them."""
+"""Log-ins, passwords, addresses and second factors, as Django and allauth tell of them.
+
+All are told to the audit trail; a log-in and a reset password make a browser known (known_browsers.py).
+"""
 
 from typing import Any
 
 from allauth.account import signals as account_signals
 from allauth.mfa import signals as mfa_signals
 from django.contrib.auth import signals as auth_signals
+from django.http import HttpRequest
 
+from accounts import known_browsers
+from accounts.adapter import forgive_codes
 from accounts.models import User
 from audit import trail
 from audit.models import Action
@@ -29,11 +35,23 @@ def connect() -> None:
     for signal in _OF_A_PERSON:
         signal.connect(_note, dispatch_uid=f"audit {id(signal)}")
     auth_signals.user_login_failed.connect(_note_failure, dispatch_uid="audit user_login_failed")
+    auth_signals.user_logged_in.connect(_know_browser, dispatch_uid="known browser")
+    account_signals.password_reset.connect(_start_afresh, dispatch_uid="password reset")
 
 
 def _note(signal: Any, user: User | None = None, **_others: Any) -> None:
     if user is not None and user.pk is not None:
         trail.record(_OF_A_PERSON[signal], "person", user.pk, owner_id=user.pk)
+
+
+def _know_browser(request: HttpRequest | None, user: User, **_others: Any) -> None:
+    known_browsers.note(request, user)
+
+
+def _start_afresh(request: HttpRequest, user: User, **_others: Any) -> None:
+    """Who has reset a password by mail is the owner: whoever guessed at the account must not keep them out."""
+    known_browsers.note(request, user)
+    forgive_codes(request, user)
 
 
 def _note_failure(credentials: dict[str, Any], **_others: Any) -> None:

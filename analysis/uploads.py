@@ -8,7 +8,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from accounts import names
 from analysis import files
 
 if TYPE_CHECKING:
@@ -111,11 +111,7 @@ def receive(upload: "UploadedFile[Any]", folder: Path, max_bytes: int) -> Receiv
 def clean_name(name: str | None) -> str:
     """A file name that is safe to show: no control characters, nothing that turns the writing round, not too long."""
     base = os.path.basename((name or "").replace("\\", "/"))  # noqa: PTH119 -- a stranger's words, not a path
-    kept = "".join(
-        character if unicodedata.category(character)[0] != "C" else " "
-        for character in unicodedata.normalize("NFC", base)
-    )
-    words = " ".join(kept.split())
+    words = names.one_line(base)
     if len(words) > _MAX_NAME:
         stem, dot, suffix = words.rpartition(".")
         words = (

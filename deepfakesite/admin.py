@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import User, UserManager
+from accounts.names import is_plain
 from analysis import services
 from analysis.models import Video
 from audit import trail
@@ -33,8 +34,9 @@ from deepfakesite import admin_trail
 __all__ = ["PersonAdmin", "admin_trail"]
 
 # Staff see everything and everyone else their own: there is nothing for groups to grant. What allauth keeps is reached
-# through its person, and secrets of second factors are nobody's to read.
-admin.site.unregister([Group, Authenticator, UserSession])
+# through its person, and secrets of second factors are nobody's to read. Whoever could add an address to a superuser
+# there could have a link to a new password sent to it.
+admin.site.unregister([Authenticator, EmailAddress, Group, UserSession])
 
 RIGHTS = ("is_staff", "is_superuser", "user_permissions")
 QUOTAS = ("max_queued", "max_running", "max_minutes_a_day", "max_storage_bytes")
@@ -48,6 +50,8 @@ _ACTIONS_BY_FIELD = {
 def _clean_email(form: "forms.ModelForm[User]") -> str:
     """The address in the form in which all are kept; refused when somebody has it, in whatever case."""
     email = UserManager.normalize_email(form.cleaned_data["email"])
+    if not is_plain(email):
+        raise forms.ValidationError(_("This address holds characters that cannot be seen; type it anew."))
     if User.objects.filter(email__iexact=email).exclude(pk=form.instance.pk).exists():
         raise forms.ValidationError(_("There is an account with this e-mail address already."))
     return email

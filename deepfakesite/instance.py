@@ -33,6 +33,12 @@ def lock(folder: Path) -> IO[str]:
     return file
 
 
+def keep_private(database: Path) -> None:
+    """Makes SQLite's file readable by its owner alone, also in a folder that others may enter; its index follows it."""
+    os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+    database.chmod(0o600)
+
+
 def port_is_free(host: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,10 +1,14 @@
 """How log lines look: lines for people by default, or one JSON object a line for a program that collects them.
 
-Messages name analyses, videos and people by their keys alone, never by a name, an e-mail address or a file name.
+Messages name analyses, videos and people by their keys alone, never by a name, an e-mail address or a file name. Keys
+that open something, such as the one in the link to a new password, are left out wherever they stand in an address; and
+nothing that a stranger sends can look like a line of its own.
 """
 
 import json
 import logging
+import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +16,27 @@ from audit import context
 
 LINE, JSON = "line", "json"
 FORMATS = {
-    LINE: {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    LINE: {"()": "deepfakesite.logs.LineFormatter"},
     JSON: {"()": "deepfakesite.logs.JsonFormatter"},
 }
+# The addresses that hold a key, up to it (accounts/…: allauth's; stats.json/…: the queue's); a test asks the resolver.
+_KEYS = re.compile(r"(/password/reset/key/|/confirm-email/|/stats\.json/)[^/\s\"'?#]+")
+_KEPT_OUT = r"\1…"
+
+
+class LineFormatter(logging.Formatter):
+    """``time LEVEL logger: message``; the lines of a traceback are indented, so that none looks like another entry."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname} {name}: {message}", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        record.message = visible(without_keys(record.message))
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        first, *others = super().format(record).splitlines() or [""]
+        return "\n".join([first, *("  " + visible(without_keys(line)) for line in others)])
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,17 +47,35 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_keys(record.getMessage()),
             "process": record.process,
             **_context(),
         }
         if (status := getattr(record, "status_code", None)) is not None:
             values["status"] = status
         if record.exc_info:
-            values["exception"] = self.formatException(record.exc_info)
+            values["exception"] = without_keys(self.formatException(record.exc_info))
         if record.stack_info:
-            values["stack"] = self.formatStack(record.stack_info)
+            values["stack"] = without_keys(self.formatStack(record.stack_info))
         return json.dumps(values, ensure_ascii=False, default=str)
+
+
+def without_keys(words: str) -> str:
+    """The same words; of an address that opens something, what opens it is left out."""
+    return _KEYS.sub(_KEPT_OUT, words)
+
+
+def visible(words: str) -> str:
+    r"""The same words on one line; what cannot be seen or turns the writing round is written as an escape (\n)."""
+    return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in words)
+
+
+def _is_hidden(letter: str) -> bool:
+    return unicodedata.category(letter).startswith(("C", "Zl", "Zp"))
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def _context() -> dict[str, Any]:

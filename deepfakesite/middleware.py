@@ -8,18 +8,21 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 from redis.exceptions import ConnectionError as QueueConnectionError
 from redis.exceptions import TimeoutError as QueueTimeoutError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
 logger = logging.getLogger(__name__)
 
 # The parts of a multipart body beside the file: boundaries, field names, the other fields.
 MULTIPART_OVERHEAD_BYTES = 1024 * 1024
+# How django_rq's pages fail for what is not there (any more): a job, a job that failed, a worker, a queue, a scheduler.
+_NOT_THERE = (NoSuchJobError, InvalidJobOperation, AssertionError, ValueError, IndexError, ImproperlyConfigured)
 PERMISSIONS_POLICY = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()"
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -53,7 +56,10 @@ class LoginMiddleware(LoginRequiredMiddleware):
 
 
 class QueueDownMiddleware:
-    """Says that the queue does not answer where a page cannot do without it, such as those of the queue itself."""
+    """Says that the queue does not answer where a page cannot do without it, such as those of the queue itself.
+
+    Those fail, too, for a job or a worker that is not there any more; that is a 404 and no mistake of the site.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -63,9 +69,34 @@ class QueueDownMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, QueueConnectionError | QueueTimeoutError):
+            match = request.resolver_match
+            if match and _is_of_the_queue(match.func) and isinstance(exception, _NOT_THERE):
+                return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
             return None
         logger.error("The queue does not answer at %s.", request.path, exc_info=exception)
         return render(request, "503.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class QueuePermissionMiddleware:
+    """The queue's own pages ask for nothing but a member of staff; here they ask for a permission as well.
+
+    What they show and do is about analyses, so the administration's permissions for those are what counts.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if not _is_of_the_queue(view):
+            return
+        needed = "analysis.view_analysis" if request.method in {"GET", "HEAD"} else "analysis.change_analysis"
+        if not (request.user.is_staff and request.user.has_perm(needed)):
+            raise PermissionDenied
 
 
 class BodyLimitMiddleware:
@@ -91,6 +122,10 @@ class BodyLimitMiddleware:
             return None
         too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         return render(request, "413.html", {"max_bytes": settings.UNMASK.max_upload_bytes}, status=too_large)
+
+
+def _is_of_the_queue(view: Callable[..., Any]) -> bool:
+    return view.__module__.startswith("django_rq.")
 
 
 def _content_length(request: HttpRequest) -> int:

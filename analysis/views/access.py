@@ -4,6 +4,7 @@ from typing import TypeGuard
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -19,13 +20,20 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def analysis_or_404(request: HttpRequest, pk: UUID, *, noted: bool = True) -> Analysis:
+CHANGE, DELETE = "analysis.change_analysis", "analysis.delete_analysis"
+
+
+def analysis_or_404(request: HttpRequest, pk: UUID, *, noted: bool = True, to: str = "") -> Analysis:
     """The analysis, when it is theirs or they are staff; who reaches somebody else's is noted in the audit trail.
 
-    ``noted=False`` is for the small pictures in lists.
+    ``noted=False`` is for the small pictures in lists. Staff see everybody's; ``to`` names the permission without which
+    they may not do to somebody else's what the page is for (the same as in the administration), and raises
+    PermissionDenied.
     """
     who = person(request)
     analysis = get_object_or_404(queries.visible_to(who), pk=pk)
+    if to and analysis.video.owner_id != who.pk and not who.has_perm(to):
+        raise PermissionDenied
     if noted:
         services.note_view(who, analysis)
     return analysis

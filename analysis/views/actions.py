@@ -12,13 +12,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from analysis import model_versions, services, statistics
 from analysis.forms import AgainForm
 from analysis.models import DEFAULT_FRAMES, MAX_FRAMES
-from analysis.views.access import analysis_or_404
+from analysis.views.access import CHANGE, DELETE, analysis_or_404
 
 
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Stops an analysis that waits or runs."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, to=CHANGE)
     if not services.cancel(analysis):
         messages.info(request, _("The analysis had already ended, so there was nothing to cancel."))
     return redirect("analysis:detail", pk=pk)
@@ -27,7 +27,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Puts an analysis that failed or was cancelled into the queue again."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, to=CHANGE)
     try:
         if not services.retry(analysis):
             messages.info(request, _("The analysis has been started again already."))
@@ -39,7 +39,7 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The same video once more with another number of frames or model version, as an analysis of its own."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, to=CHANGE)
     other = MAX_FRAMES if analysis.frames_requested == DEFAULT_FRAMES else DEFAULT_FRAMES
     models = model_versions.choices()
     bound = request.POST if request.method == "POST" else None
@@ -58,7 +58,7 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Asks first, then deletes the analysis with everything derived from it."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, to=DELETE)
     if request.method == "POST":
         services.delete([analysis])
         messages.success(

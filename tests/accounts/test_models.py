@@ -71,7 +71,7 @@ def test_people_are_called_by_their_name_if_they_gave_one(display_name: str, sho
 def counted_in_the_database() -> Iterator[None]:
     """The cache of a real installation, with its table made as a migration makes it."""
     cache_entries = importlib.import_module("accounts.migrations.0002_cache_entries")
-    backend = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_entries"}
+    backend = {"BACKEND": "deepfakesite.json_cache.JSONDatabaseCache", "LOCATION": "cache_entries"}
     with override_settings(CACHES={"default": backend}):
         cache_entries.make_table(None, SimpleNamespace(connection=connection))
         cache_entries.make_table(None, SimpleNamespace(connection=connection))  # harmless when it is there

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as site
-from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from redis import Redis
 
-from deepfakesite import secret_key
+from deepfakesite import instance, secret_key
 
 BASE_DIR = Path(site.BASE_DIR)
 
@@ -124,6 +122,25 @@ class TestSecretKey:
 
         assert len(keys) == 1
 
+    @pytest.mark.parametrize("umask", [0o000, 0o027, 0o777])
+    def test_is_its_owners_alone_whatever_the_umask(self, tmp_path: Path, umask: int) -> None:
+        path = tmp_path / "secret_key"
+        before = os.umask(umask)
+        try:
+            key = secret_key.load_or_make(path)
+        finally:
+            os.umask(before)
+
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.read_text(encoding="ascii") == key
+
+    def test_two_first_starts_at_once_have_one_key(self, tmp_path: Path) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            keys = {found["key"] for found in pool.map(lambda _: settings_with(tmp_path), range(2))}
+
+        assert keys == {(tmp_path / "secret_key").read_text(encoding="ascii")}
+        assert not list(tmp_path.glob("secret_key.*"))
+
     def test_is_refused_when_it_is_too_short(self, tmp_path: Path) -> None:
         path = tmp_path / "secret_key"
         path.write_text("short", encoding="ascii")
@@ -132,55 +149,15 @@ class TestSecretKey:
             secret_key.load_or_make(path)
 
 
-OPEN = {
-    "home",
-    "about",
-    "healthz",
-    "metrics",
-    "favicon",
-    "account_login",
-    "account_signup",
-    "account_logout",
-    "account_inactive",
-    "account_reset_password",
-    "account_reset_password_done",
-    "account_reset_password_from_key_done",
-    "account_email_verification_sent",
-}
-ARGUMENTS: dict[str, Any] = {"pk": 1, "queue_index": 0, "job_id": "x", "index": 0, "track": 0, "frame_index": 0}
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_database_is_its_owners_alone_even_in_an_open_folder(tmp_path: Path, exists: bool) -> None:
+    tmp_path.chmod(0o755)
+    database = tmp_path / "unmask.sqlite3"
+    if exists:
+        database.write_bytes(b"rows")
+        database.chmod(0o644)
 
+    instance.keep_private(database)
 
-def named_pages() -> list[str]:
-    """Our own and allauth's pages by name; the admin and the queue's pages have a gate of their own."""
-
-    def walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
-        names: list[str] = []
-        for pattern in patterns:
-            if isinstance(pattern, URLPattern):
-                names += [prefix + pattern.name] if pattern.name else []
-            elif pattern.namespace not in {"admin", "django_rq"}:
-                names += walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else prefix)
-        return names
-
-    return sorted(name for name in walk(get_resolver().url_patterns) if not get_arguments(name))
-
-
-def get_arguments(name: str) -> bool:
-    """Whether the page's address has parts to fill in; those of analyses are tested with analyses."""
-    namespace, _, rest = name.rpartition(":")
-    resolver = get_resolver()
-    reversed_by = resolver.namespace_dict[namespace][1].reverse_dict if namespace else resolver.reverse_dict
-    return bool(reversed_by.getlist(rest)[0][0][0][1])
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("name", named_pages())
-def test_strangers_reach_only_the_open_pages(client: Client, name: str) -> None:
-    response = client.get(reverse(name))
-
-    if name in OPEN:
-        assert response.status_code in {200, 301, 302, 503}
-        assert not response.headers.get("Location", "").startswith(reverse("account_login") + "?next=")
-    else:
-        assert response.status_code in {302, 404, 405}
-        assert "Location" not in response.headers or response.headers["Location"].startswith(reverse("account_login"))
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert database.read_bytes() == (b"rows" if exists else b"")

@@ -74,6 +74,10 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if connection.vendor == "sqlite" and Path(settings.DATABASES["default"]["NAME"]).is_relative_to(
+            settings.DATA_DIR
+        ):
+            instance.keep_private(Path(settings.DATABASES["default"]["NAME"]))
         try:
             call_command("migrate", interactive=False, verbosity=0)
             call_command("createcachetable", verbosity=0)
