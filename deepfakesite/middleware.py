@@ -16,6 +16,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from redis.exceptions import ConnectionError as QueueConnectionError
 from redis.exceptions import TimeoutError as QueueTimeoutError
 
+from analysis.files import StorageDown
+
 logger = logging.getLogger(__name__)
 
 # The parts of a multipart body beside the file: boundaries, field names, the other fields.
@@ -53,7 +55,7 @@ class LoginMiddleware(LoginRequiredMiddleware):
 
 
 class QueueDownMiddleware:
-    """Says that the queue does not answer where a page cannot do without it, such as those of the queue itself."""
+    """Says that the queue, or the storage, does not answer where a page cannot do without it."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -62,6 +64,9 @@ class QueueDownMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, StorageDown):
+            logger.error("The storage does not answer at %s: %s", request.path, exception)
+            return render(request, "503-storage.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
         if not isinstance(exception, QueueConnectionError | QueueTimeoutError):
             return None
         logger.error("The queue does not answer at %s.", request.path, exc_info=exception)

@@ -25,7 +25,9 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
     step.add_argument(
-        "--start", type=Path, help="a run's or a model's folder whose tuned weights and frame head a new run begins with"
+        "--start",
+        type=Path,
+        help="a run's or a model's folder whose tuned weights and frame head a new run begins with",
     )
     step.add_argument("--teacher", type=Path, help="a model folder whose answers are learnt beside the labels")
     step.add_argument("--seconds", type=float, help="in all, earlier parts of the run included (default: the recipe's)")

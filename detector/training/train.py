@@ -82,7 +82,9 @@ def start_of(folder: Path) -> dict[str, Tensor]:
     DetectorError where a model's files are amiss.
     """
     if (folder / "checkpoint.pt").is_file():
-        state: dict[str, Tensor] = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)["averaged"]
+        state: dict[str, Tensor] = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)[
+            "averaged"
+        ]
     else:
         state = load_detector(load_release(folder)).state_dict()
     return {name: value for name, value in state.items() if not name.startswith("temporal_head.")}
