@@ -177,7 +177,7 @@ def test_quotas_hold_when_uploads_race(rig: Machines) -> None:
     """Twelve uploads at one moment, in two processes, for four places: the database lets one in at a time."""
     with psycopg.connect(rig.shared.database.dsn(), autocommit=True) as connection:
         connection.execute("UPDATE accounts_user SET max_queued = 4")
-    rig.hold("taken")
+    rig.hold("reading")  # not sooner: whoever claims an analysis holds the person's row
     try:
         with ThreadPoolExecutor(12) as people:
             answers = list(people.map(lambda _number: rig.person.upload(another(rig.clip)), range(12)))
