@@ -22,6 +22,7 @@ from tests.faults.rig import wait_for
 from tests.faults.rounds import Tally, one_round
 from tests.machines.faults import FAULTS
 from tests.machines.rig import Machines, running_machines
+from tests.machines.servers import ENCODED
 from tests.running import ROOT, environment, free_port, manage
 
 
@@ -142,7 +143,10 @@ def test_the_doctor_is_content_on_either_machine(rig: Machines) -> None:
 
 def test_the_doctor_says_which_settings_are_wrong(rig: Machines) -> None:
     variables = rig.shared.variables()
-    thieves = {name: value.replace("for-tests", "for-thieves") for name, value in variables.items()}
+    thieves = {
+        name: value.replace(ENCODED, "of-thieves").replace("for-tests", "of-thieves")
+        for name, value in variables.items()
+    }
     elsewhere = {
         "REDIS_URL": variables["REDIS_URL"].partition("?")[0],  # the system knows nothing of our own authority
         "STORAGE_URL": re.sub(r":\d+/", f":{free_port()}/", variables["STORAGE_URL"]),  # where nobody listens
