@@ -13,9 +13,11 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -33,6 +35,31 @@ _COPY_BYTES = 1024 * 1024
 _ROWS_AT_ONCE = 500
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NEXT_TO_NOTHING = 1024 * 1024
+_PATIENCE_S = 60.0  # with a storage that does not answer
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
+# Without locks only age tells a stray from what is just being stored, and some storages date a large object from the
+# moment at which its upload began.
+_OBJECT_STRAY_S = 24 * 3600.0
+
+Result = TypeVar("Result")
+
+
+class StorageDown(OSError):
+    """A storage on the network did not answer, or not as it should; the same may succeed later."""
+
+
+def outlast(action: Callable[[], Result]) -> Result:
+    """What ``action`` returns; while the storage is down it is called again, for about a minute. Raises StorageDown."""
+    end, pause_s = time.monotonic() + _PATIENCE_S, _FIRST_PAUSE_S
+    while True:
+        try:
+            return action()
+        except StorageDown as error:
+            if time.monotonic() + pause_s > end:
+                raise
+            logger.warning("%s It is tried again in %.1f s.", error, pause_s)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 @contextlib.contextmanager
@@ -92,6 +119,8 @@ def local_path(stored: FieldFile, folder: Path) -> Path:
     try:
         return Path(stored.path)
     except NotImplementedError:
+        if free_bytes() < stored.size + settings.UNMASK.min_free_bytes:
+            raise OSError(errno.ENOSPC, "There is no room for a copy of the video to work on.") from None
         copy = folder / "video"
         with stored.open("rb") as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
@@ -104,6 +133,11 @@ def video_folder(pk: UUID | str) -> str:
 
 def analysis_folder(pk: UUID | str) -> str:
     return f"{_ANALYSES}/{pk}"
+
+
+def is_shared() -> bool:
+    """Whether stored files lie where every machine reaches them, and not in a folder of this one."""
+    return hasattr(default_storage, "remove_folder")
 
 
 def remove_folders(names: Iterable[str], storage: Storage = default_storage) -> None:
@@ -131,7 +165,14 @@ def sweep_dead() -> int:
 
 
 def sweep_stored(older_than_s: float) -> int:
-    """Removes stored folders without a row, and pictures of attempts that are over, once older than that; how many."""
+    """Removes stored folders without a row, and pictures of attempts that are over, once older than that; how many.
+
+    A storage that knows no locks is given a day at least.
+    """
+    abort = getattr(default_storage, "abort_broken_uploads", None)
+    if abort is not None:
+        older_than_s = max(older_than_s, _OBJECT_STRAY_S)
+        abort(older_than_s)
     strays = [*_without_row(_VIDEOS), *_without_row(_ANALYSES), *_of_other_attempts()]
     old = [name for name in strays if _age_s(name) > older_than_s and not _is_in_use(name)]
     remove_folders(old)
@@ -143,6 +184,9 @@ def _work_root() -> Path:
 
 
 def _remove_folder(storage: Storage, name: str) -> None:
+    if hasattr(storage, "remove_folder"):  # with few requests
+        storage.remove_folder(name)
+        return
     try:
         folders, files = storage.listdir(name)
     except (FileNotFoundError, NotADirectoryError):
@@ -230,6 +274,10 @@ def _of_other_attempts() -> Iterator[str]:
 
 def _age_s(name: str) -> float:
     """Seconds since the newest file below the folder was written; since an empty folder was."""
+    newest_in = getattr(default_storage, "newest_in", None)
+    if newest_in is not None:
+        newest = newest_in(name)
+        return 0.0 if newest is None else (timezone.now() - newest).total_seconds()
     try:
         written: list[datetime] = [default_storage.get_modified_time(file) for file in _files_below(name) or [name]]
     except FileNotFoundError:  # somebody else is removing it

@@ -61,8 +61,9 @@ class Lease:
         try:
             if not lifecycle.progress(self._pk, self._attempt, stage, share):
                 self._lost.set()
-        except DatabaseError:
-            logger.warning("Analysis %s: the progress could not be written.", self._pk, exc_info=True)
+        except DatabaseError as error:
+            logger.warning("Analysis %s: the progress could not be written (%s).", self._pk, error)
+            connection.close_if_unusable_or_obsolete()  # or a database that was started anew would not be seen
 
     def should_stop(self) -> bool:
         """Whether to stop; asks the database only a few times a second."""
@@ -72,8 +73,9 @@ class Lease:
             try:
                 if not lifecycle.is_running(self._pk, self._attempt):
                     self._lost.set()
-            except DatabaseError:
-                logger.warning("Analysis %s: its state could not be read.", self._pk, exc_info=True)
+            except DatabaseError as error:
+                logger.warning("Analysis %s: its state could not be read (%s).", self._pk, error)
+                connection.close_if_unusable_or_obsolete()
         return self.is_lost
 
     def _beat(self) -> None:
@@ -82,8 +84,8 @@ class Lease:
                 if not lifecycle.heartbeat(self._pk, self._attempt):
                     self._lost.set()
                     return
-            except DatabaseError:
-                logger.warning("Analysis %s: the lease could not be lengthened.", self._pk, exc_info=True)
+            except DatabaseError as error:
+                logger.warning("Analysis %s: the lease could not be lengthened (%s).", self._pk, error)
             finally:
                 connection.close()  # this thread's own
 

@@ -3,7 +3,9 @@
 Who may have a file is decided by the caller, which found its row through ``queries.visible_to``.
 """
 
+import errno
 import hashlib
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,10 @@ from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
+
+from analysis.files import StorageDown
+
+logger = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 128 * 1024
 _KEPT_FOR_S = 300
@@ -103,7 +109,12 @@ class _Blocks(Iterator[bytes]):
             self._file.seek(part.first)
 
     def __next__(self) -> bytes:
-        block = self._file.read(min(_BLOCK_BYTES, self._left)) if self._left > 0 else b""
+        try:
+            block = self._file.read(min(_BLOCK_BYTES, self._left)) if self._left > 0 else b""
+        except StorageDown as error:  # too late for another answer: the connection is broken off, as readers understand
+            self.close()
+            logger.warning("A file was sent in part only: %s", error)
+            raise ConnectionResetError(errno.ECONNRESET, "The storage fell silent.") from error
         if not block:
             self.close()
             raise StopIteration

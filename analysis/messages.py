@@ -35,6 +35,7 @@ class Code(StrEnum):
     MINUTES_USED_UP = "minutes_used_up"
     LONGER_THAN_A_DAY = "longer_than_a_day"  # one video alone is more than its owner may have examined in a day
     DISK_FULL = "disk_full"  # of the machine, not what one person may keep
+    STORAGE_DOWN = "storage_down"  # a storage on the network does not answer
     FRAMES_OUT_OF_RANGE = "frames_out_of_range"
     MODEL_VERSION_GONE = "model_version_gone"  # the version that was asked for is not installed any more as it was
     MODEL_VERSION_UNMEASURED = "model_version_unmeasured"  # it is, but has no figures from test clips as it stands
@@ -126,6 +127,10 @@ _SENTENCES: dict[str, str] = {
     Code.DISK_FULL: noop(
         "There is no room left on the disk of this site, so this could not be kept. Please tell an administrator, and "
         "try again when there is room."
+    ),
+    Code.STORAGE_DOWN: noop(
+        "The place where this site keeps videos does not answer at the moment, so this could not be done. Please try "
+        "again in a few minutes; if it happens once more, tell an administrator."
     ),
     Code.MODEL_VERSION_GONE: noop(
         "The model version that was asked for is not installed any more as it was, so the video was not examined. "

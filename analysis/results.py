@@ -4,13 +4,14 @@ Pictures are stored first, under a name that no other attempt has; then one tran
 rows. When that is lost (cancelled, deleted, taken back) or fails, the pictures go again.
 """
 
+import itertools
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import connection, transaction
 
 from analysis import files, lifecycle, tallies
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
@@ -30,6 +31,7 @@ def store(analysis: Analysis, report: Report, folder: Path) -> bool:
     try:
         names = {name: _keep(folder, name, kept_folder) for name in _pictures(report)}
         files.make_durable(names.values())
+        connection.close_if_unusable_or_obsolete()  # the database may have been started anew since it was last asked
         with transaction.atomic():
             _write(analysis, report, names)
     except BaseException as error:
@@ -53,8 +55,16 @@ def _keep(folder: Path, name: str, kept_folder: str) -> str:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"The report names a picture outside its folder: {name}.")
-    with path.open("rb") as picture:
-        return default_storage.save(f"{kept_folder}/{name}", File(picture))
+    kept = f"{kept_folder}/{name}"
+    tries = itertools.count()
+
+    def save() -> str:
+        if next(tries):  # what was stored may be there although the answer was lost
+            default_storage.delete(kept)
+        with path.open("rb") as picture:
+            return default_storage.save(kept, File(picture))
+
+    return files.outlast(save)
 
 
 def _write(analysis: Analysis, report: Report, names: Names) -> None:

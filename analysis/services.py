@@ -214,9 +214,12 @@ def delete_person(owner: User) -> None:
 
 @contextlib.contextmanager
 def _room() -> Iterator[None]:
-    """Refuses what finds the disk full; raises Refused."""
+    """Refuses what finds the disk full or the storage silent; raises Refused."""
     try:
         yield
+    except files.StorageDown as error:
+        logger.error("An upload was refused: %s", error)
+        raise Refused(Code.STORAGE_DOWN) from error
     except (OSError, OperationalError) as error:
         if not files.is_no_room(error):
             raise

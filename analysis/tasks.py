@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import django_rq
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -44,6 +44,8 @@ _QUEUE = "default"
 _KEEP_FINISHED_S = 3600
 _KEEP_FAILED_S = 7 * 24 * 3600
 _SWEEP_EVERY_S = 900.0  # of what is stored
+_SWEEP_SHARED_EVERY_S = 24 * 3600.0  # the same in a bucket, where every thousand names cost a request
+_worker_mark = ""
 _swept_at: dict[str, float] = {}
 _networks: "dict[str, Network]" = {}
 _STRAY_S = 600.0  # stored files without a row are left alone for this long; they may be about to get one
@@ -54,8 +56,14 @@ def job_id(analysis: Analysis) -> str:
 
 
 def worker_name(process_id: int) -> str:
-    """What is noted in the rows that this process of this machine runs."""
-    return f"{socket.gethostname()}:{process_id}"
+    """What is noted in the rows that this process runs; two machines, or containers, may bear one name."""
+    return f"{socket.gethostname()}{_worker_mark}:{process_id}"
+
+
+def mark_worker(unique: str) -> None:
+    """Tells what sets this worker, and the processes that it forks, apart from one of the same name elsewhere."""
+    global _worker_mark  # noqa: PLW0603 -- once, at the worker's start
+    _worker_mark = f"/{unique[:8]}"
 
 
 def enqueue(analysis: Analysis) -> bool:
@@ -141,7 +149,8 @@ def _sweep() -> int:
     """What dead processes left goes at once; all kept folders are looked through only every ``_SWEEP_EVERY_S``."""
     removed = files.sweep_dead()
     now = time.monotonic()
-    if now - _swept_at.get("all", float("-inf")) < _SWEEP_EVERY_S:
+    every_s = max(_SWEEP_EVERY_S, _SWEEP_SHARED_EVERY_S) if files.is_shared() else _SWEEP_EVERY_S
+    if now - _swept_at.get("all", float("-inf")) < every_s:
         return removed
     _swept_at["all"] = now
     return removed + files.sweep_stored(_STRAY_S)
@@ -164,6 +173,15 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
     except _NotExamined as error:
         logger.error("Analysis %s, attempt %d: %s", pk, attempt, error)
         lifecycle.fail(pk, attempt, error.code, str(error))
+    except files.StorageDown as error:
+        logger.error("Analysis %s, attempt %d: the storage is down: %s", pk, attempt, error)
+        lifecycle.fail(pk, attempt, Code.STORAGE_DOWN, str(error))
+    except (OperationalError, InterfaceError) as error:
+        if files.is_no_room(error):
+            logger.exception("Analysis %s, attempt %d: there is no room left.", pk, attempt)
+            lifecycle.fail(pk, attempt, Code.DISK_FULL, f"{type(error).__name__}: {error}")
+        else:  # silence gives the analysis back when the lease ends, which needs no database now
+            logger.warning("Analysis %s, attempt %d: the database was lost (%s); it runs again.", pk, attempt, error)
     except Exception as error:
         logger.exception("Analysis %s, attempt %d: failed unexpectedly.", pk, attempt)
         code = Code.DISK_FULL if files.is_no_room(error) else Code.INTERNAL
@@ -184,7 +202,7 @@ def _examine(pk: str, attempt: int, lease: Lease) -> bool:
     lifecycle.assign_model(pk, attempt, model_version)
     with files.work_folder(f"analysis-{pk}-{attempt}") as folder:
         try:
-            path = files.local_path(analysis.video.file, folder)
+            path = files.outlast(lambda: files.local_path(analysis.video.file, folder))
             size_bytes = path.stat().st_size
         except FileNotFoundError as error:
             raise _NotExamined(Code.FILE_MISSING, "The stored video is missing.") from error

@@ -16,8 +16,8 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from analysis import model_versions
-from deepfakesite import vitals
+from analysis import files, model_versions
+from deepfakesite import valkey, vitals
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
@@ -52,11 +52,33 @@ def database() -> Finding:
     return Finding("database", True, f"{connection.vendor} answers and has every migration.")
 
 
+def machines() -> Finding:
+    """What several machines must share is shared, or nothing is: half of it would work until the second one starts."""
+    shared = {
+        "DATABASE_URL": connection.vendor != "sqlite",
+        "REDIS_URL": settings.REDIS_URL != settings.OWN_QUEUE_URL,
+        "STORAGE_URL": bool(settings.STORAGE_URL),
+        "SECRET_KEY": not (Path(settings.DATA_DIR) / "secret_key").exists(),
+    }
+    own = [name for name, is_shared in shared.items() if not is_shared]
+    if not own:
+        return Finding("machines", True, "Database, queue, storage and secret key can be shared with other machines.")
+    return Finding(
+        "machines",
+        True,
+        f"This installation is for one machine alone; before a second one joins, set {', '.join(own)}.",
+    )
+
+
 def queue() -> Finding:
-    if vitals.queue_answers():
+    reason = valkey.why_silent(settings.RQ_QUEUES["default"]["URL"])
+    if reason is None:
         return Finding("queue", True, "The queue's server answers.")
     return Finding(
-        "queue", False, "The queue's server does not answer. Start the site with `make run`, or check REDIS_URL."
+        "queue",
+        False,
+        f"The queue's server does not answer ({reason}). Start the site with `make run`, or check REDIS_URL: address, "
+        "password, redis:// or rediss://, ssl_ca_certs.",
     )
 
 
@@ -92,6 +114,12 @@ def media() -> Finding:
                 same = file.read() == b"well"
         finally:
             default_storage.delete(saved)
+    except files.StorageDown as error:
+        return Finding(
+            "media",
+            False,
+            f"{error}. Check STORAGE_URL: address, key, secret, bucket (it must exist), region, tls and ca.",
+        )
     except OSError as error:
         return Finding(
             "media", False, f"Files cannot be written ({error.strerror or error}). Check the folder's owner."
@@ -189,7 +217,7 @@ def examine(report: Callable[[Finding], None]) -> bool:
     with tempfile.TemporaryDirectory(prefix="unmask-doctor-") as name:
         folder = Path(name)
         clip = folder / "clip.mp4"
-        questions: list[Callable[[], Finding]] = [database, queue, worker, weights, media, disk_space]
+        questions: list[Callable[[], Finding]] = [database, queue, machines, worker, weights, media, disk_space]
         questions += [lambda: decoder(clip), lambda: confinement(clip), lambda: analysis(clip, folder)]
         for question in questions:
             finding = question()

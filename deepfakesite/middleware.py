@@ -17,6 +17,8 @@ from redis.exceptions import ConnectionError as QueueConnectionError
 from redis.exceptions import TimeoutError as QueueTimeoutError
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
+from analysis.files import StorageDown
+
 logger = logging.getLogger(__name__)
 
 # The parts of a multipart body beside the file: boundaries, field names, the other fields.
@@ -56,9 +58,10 @@ class LoginMiddleware(LoginRequiredMiddleware):
 
 
 class QueueDownMiddleware:
-    """Says that the queue does not answer where a page cannot do without it, such as those of the queue itself.
+    """Says that the queue, or the storage, does not answer where a page cannot do without it.
 
-    Those fail, too, for a job or a worker that is not there any more; that is a 404 and no mistake of the site.
+    The queue's own pages fail, too, for a job or a worker that is not there any more; that is a 404 and no mistake of
+    the site.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -68,6 +71,9 @@ class QueueDownMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, StorageDown):
+            logger.error("The storage does not answer at %s: %s", request.path, exception)
+            return render(request, "503-storage.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
         if not isinstance(exception, QueueConnectionError | QueueTimeoutError):
             match = request.resolver_match
             if match and _is_of_the_queue(match.func) and isinstance(exception, _NOT_THERE):

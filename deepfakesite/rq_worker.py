@@ -21,7 +21,7 @@ from analysis import files, lifecycle, tasks
 from analysis.models import Analysis, State
 from audit import context
 from deepfakesite.leash import die_with_parent
-from deepfakesite.vitals import WORKER_BUSY_INTERVAL_S, WORKER_TTL_S
+from deepfakesite.vitals import WORKER_BUSY_INTERVAL_S, WORKER_SILENCE_S, WORKER_TTL_S
 from detector import sandbox
 
 PRELOADED = ("detector.pipeline",)
@@ -38,10 +38,13 @@ class AnalysisWorker(Worker):
         kwargs.setdefault("work_horse_killed_handler", self._give_back)
         super().__init__(*args, **kwargs)
         self._told_to_stop = False
+        tasks.mark_worker(str(self.name))
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Also makes itself known again to a queue that was emptied and has forgotten it; RQ leaves it at that."""
         super().heartbeat(timeout, pipeline)
+        # The server forgets whoever falls silent, by its own clock: those of the machines need not agree.
+        (self.connection if pipeline is None else pipeline).expire(self.key, int(WORKER_SILENCE_S))
         if pipeline is None and not self.connection.sismember(self.redis_workers_keys, self.key):
             self._register_again()
 

@@ -13,7 +13,7 @@ from django.contrib.messages import constants as message_levels
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from deepfakesite import caches, logs, secret_key
+from deepfakesite import caches, logs, secret_key, storage_url
 from deepfakesite.limits import Limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,7 +27,9 @@ _data_dir = env.str("DATA_DIR", default="")
 DATA_DIR = Path(_data_dir).expanduser().resolve() if _data_dir else BASE_DIR / "var"
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # other users of this machine have no business in it
 
-MEDIA_ROOT = DATA_DIR / "media" if _data_dir else BASE_DIR / "media"
+# A folder, or with s3:// a bucket, in which videos and pictures are kept.
+STORAGE_URL = env.str("STORAGE_URL", default="")
+MEDIA_ROOT = storage_url.folder_of(STORAGE_URL) or (DATA_DIR / "media" if _data_dir else BASE_DIR / "media")
 MEDIA_URL = ""  # never served by path: analysis/media.py looks files up by their row
 
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -124,6 +126,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+else:
+    # A connection is kept for a minute and looked at before it is used again: the server may have been started anew.
+    DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 
 # Holds the counts that throttle log-ins: shared by all web processes, and there without the queue's server.
 CACHES = {"default": caches.safe(env.cache_url("CACHE_URL", default="dbcache://cache_entries"))}
@@ -271,7 +277,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": storage_url.storage(STORAGE_URL),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if DEBUG:

@@ -56,11 +56,16 @@ def command(socket: Path, folder: Path) -> list[str]:
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:
     """Whether the queue server at ``url`` answers within ``timeout_s``."""
+    return why_silent(url, timeout_s) is None
+
+
+def why_silent(url: str, timeout_s: float = 2.0) -> str | None:
+    """Why the queue server at ``url`` does not answer, in the client's words; None when it does."""
     try:
         with redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s) as client:
-            return bool(client.ping())
-    except (redis.RedisError, OSError):
-        return False
+            return None if client.ping() else "it does not say that it is there"
+    except (redis.RedisError, OSError, ValueError) as error:
+        return str(error).rstrip(".")
 
 
 def wait_until_answers(url: str, process: subprocess.Popen[bytes], timeout_s: float = 20.0) -> bool:

@@ -29,6 +29,8 @@ def new(request: HttpRequest) -> HttpResponse:
             return _accepted(request, analysis)
         if form.has_error("video", Code.DISK_FULL):
             status = HTTPStatus.INSUFFICIENT_STORAGE
+        elif form.has_error("video", Code.STORAGE_DOWN):
+            status = HTTPStatus.SERVICE_UNAVAILABLE
         if _wants_json(request):
             return JsonResponse({"errors": form.errors}, status=max(status, HTTPStatus.UNPROCESSABLE_ENTITY))
     context = {

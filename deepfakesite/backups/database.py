@@ -157,7 +157,9 @@ def _run(program: str, *arguments: str) -> None:
         "PGUSER": about["USER"],
         "PGPASSWORD": about["PASSWORD"],
     }
-    environment = {**os.environ, **{name: str(value) for name, value in address.items() if value}}
+    # What else libpq was told, such as sslmode and sslrootcert, it takes from variables named after it.
+    more = {f"PG{name.upper().replace('_', '')}": value for name, value in about.get("OPTIONS", {}).items()}
+    environment = {**os.environ, **{name: str(value) for name, value in (address | more).items() if value}}
     ended = subprocess.run([found, *arguments], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if ended.returncode:
         raise Unusable(f"{program} failed: {ended.stderr.strip() or f'exit status {ended.returncode}'}")

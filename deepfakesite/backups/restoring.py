@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 
-from analysis import lifecycle
+from analysis import files, lifecycle
 from deepfakesite import instance
 from deepfakesite.backups import database, manifest
 from deepfakesite.backups.manifest import MEDIA, SECRET_KEY, Manifest, Unusable
@@ -46,7 +47,14 @@ def restore(source: Path, *, replace: bool = False) -> Restored:
         with instance.lock(settings.DATA_DIR):
             if _holds_data() and (not replace or connection.vendor == "postgresql"):
                 raise Unusable(_occupied())
-            return Restored(found, _restore(source, found))
+            if not files.is_shared():
+                return Restored(found, _restore(source, found))
+            if any(default_storage.listdir("")):
+                raise Unusable(
+                    "The bucket that STORAGE_URL names holds objects already. Name an empty one, or another prefix."
+                )
+            with _media_in_bucket(source, found):
+                return Restored(found, _restore(source, found))
     except instance.AlreadyRunning as error:
         raise Unusable(f"The site runs in {settings.DATA_DIR}. Stop it, then restore.") from error
     except (OSError, DatabaseError) as error:
@@ -63,8 +71,26 @@ def _check(found: Manifest) -> None:
         raise Unusable(f"The backup was made by a newer version ({found.unmask}). Install that one, then restore.")
     if found.database not in found.files:
         raise Unusable("The backup holds no database; take another backup.")
-    if not isinstance(default_storage, FileSystemStorage):
+    if not isinstance(default_storage, FileSystemStorage) and not files.is_shared():
         raise Unusable("The media are not kept in a folder; put the backup's media there with their own tools.")
+
+
+@contextlib.contextmanager
+def _media_in_bucket(source: Path, found: Manifest) -> Iterator[None]:
+    """Puts the media where they are kept, before any row names them; they go again when what follows fails."""
+    try:
+        for name in found.files:
+            path = manifest.inside(name)
+            if path.parts[0] == MEDIA:
+                wanted = str(path.relative_to(MEDIA))
+                with (source / path).open("rb") as file:
+                    kept = default_storage.save(wanted, File(file))
+                if kept != wanted or default_storage.size(kept) != found.files[name].size_bytes:
+                    raise Unusable(f"{name} was not stored as it is in the backup. Nothing was restored; try again.")
+        yield
+    except BaseException:
+        files.remove_folders(default_storage.listdir("")[0])
+        raise
 
 
 def _holds_data() -> bool:
@@ -122,7 +148,8 @@ def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:
     """Copies the backup's files into ``folder``, and checks each copy: a disk may fail between two readings."""
     (folder / MEDIA).mkdir(mode=0o700, parents=True)
     for name, expected in found.files.items():
-        if connection.vendor == "postgresql" and name == found.database:
+        in_bucket = files.is_shared() and manifest.inside(name).parts[0] == MEDIA
+        if in_bucket or (connection.vendor == "postgresql" and name == found.database):
             continue
         path = folder / manifest.inside(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

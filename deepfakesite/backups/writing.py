@@ -96,7 +96,7 @@ def _copy(names: Iterable[str], media: Path, copied: dict[str, Sum]) -> set[str]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with default_storage.open(name) as source:
-                copied[name] = _keep(source.chunks(_COPY_BYTES), path)
+                copied[name] = _keep(iter(lambda: source.read(_COPY_BYTES), b""), path)
         except FileNotFoundError:  # deleted meanwhile, or lost long ago
             missing.add(name)
     return missing

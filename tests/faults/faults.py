@@ -163,13 +163,13 @@ def lock_database(rig: Rig, chance: random.Random) -> list[str]:
 def set_clock(rig: Rig, chance: random.Random, *, hours: float) -> list[str]:
     """The clock is set while analyses run and wait: a worker that lives keeps what it has."""
     _run_one_and_wait_two(rig, chance)
-    pk = next(pk for pk in invariants.unfinished(rig.folder) if rig.row(pk)["state"] == "running")
+    pk = next(pk for pk in invariants.unfinished(rig.kept) if rig.row(pk)["state"] == "running")
     rig.struck()
     with _clock(rig, hours):
         time.sleep(LEASE_S + 2)
         row = rig.row(pk)
         rig.let_go()
-        wait_for(lambda: not invariants.unfinished(rig.folder), "an outcome while the clock is wrong")
+        wait_for(lambda: not invariants.unfinished(rig.kept), "an outcome while the clock is wrong")
     return [] if row["attempt"] == 1 else [f"A living worker lost its analysis when the clock was set by {hours} h."]
 
 
@@ -179,7 +179,7 @@ def set_clock_and_kill_worker(rig: Rig, chance: random.Random, *, hours: float) 
     with _clock(rig, hours):
         rig.strike(signal.SIGKILL, rig.worker_processes())
         rig.let_go()
-        wait_for(lambda: not invariants.unfinished(rig.folder), "an outcome while the clock is wrong")
+        wait_for(lambda: not invariants.unfinished(rig.kept), "an outcome while the clock is wrong")
     return []
 
 

@@ -5,8 +5,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.faults.stand_in import FINISHED
 
@@ -22,32 +23,74 @@ _PICTURES = """
 """
 
 
-def rows(folder: Path, question: str, *values: Any) -> list[dict[str, Any]]:
-    """Ask the installation's database, without writing; raises sqlite3.Error."""
-    with closing(sqlite3.connect(f"file:{folder / 'unmask.sqlite3'}?mode=ro", uri=True, timeout=20)) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(question, values)]
+class Kept(Protocol):
+    """What an installation keeps, and where one looks at it."""
+
+    def rows(self, question: str, *values: Any) -> list[dict[str, Any]]:
+        """Ask the database, without writing; keys are 32 hexadecimal digits."""
+
+    def stored(self) -> dict[str, int]:
+        """Every stored file with its size in bytes."""
+
+    def sha256(self, name: str) -> str: ...
+
+    def folders(self) -> list[Path]:
+        """The DATA_DIR of each machine."""
 
 
-def analyses(folder: Path) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class OneMachine:
+    """An installation that keeps everything in one folder."""
+
+    folder: Path
+
+    def rows(self, question: str, *values: Any) -> list[dict[str, Any]]:
+        with closing(
+            sqlite3.connect(f"file:{self.folder / 'unmask.sqlite3'}?mode=ro", uri=True, timeout=20)
+        ) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(question, values)]
+
+    def stored(self) -> dict[str, int]:
+        media = self.folder / "media"
+        return {str(path.relative_to(media)): path.stat().st_size for path in media.rglob("*") if path.is_file()}
+
+    def sha256(self, name: str) -> str:
+        return sha256_of(self.folder / "media" / name)
+
+    def folders(self) -> list[Path]:
+        return [self.folder]
+
+
+def of(where: "Path | Kept") -> Kept:
+    return OneMachine(where) if isinstance(where, Path) else where
+
+
+def rows(where: "Path | Kept", question: str, *values: Any) -> list[dict[str, Any]]:
+    """Ask the installation's database, without writing; raises its driver's errors."""
+    return of(where).rows(question, *values)
+
+
+def analyses(where: "Path | Kept") -> dict[str, dict[str, Any]]:
     """Every analysis by its key."""
-    return {row["id"]: row for row in rows(folder, "SELECT * FROM analysis_analysis")}
+    return {row["id"]: row for row in rows(where, "SELECT * FROM analysis_analysis")}
 
 
-def unfinished(folder: Path) -> list[str]:
+def unfinished(where: Path | Kept) -> list[str]:
     """The keys of what neither has an outcome nor was cancelled."""
-    return [pk for pk, row in analyses(folder).items() if row["state"] not in FINAL]
+    return [pk for pk, row in analyses(where).items() if row["state"] not in FINAL]
 
 
-def breaches(folder: Path, acknowledged: set[str]) -> list[str]:
+def breaches(where: Path | Kept, acknowledged: set[str]) -> list[str]:
     """Each broken promise as a sentence; none when all of them are kept."""
-    found = analyses(folder)
+    kept, found = of(where), analyses(where)
     return [
         *_outcomes(found, acknowledged),
-        *_files(folder, found),
-        *_finished_once(folder),
+        *_files(kept, found),
+        *_finished_once(kept),
         *(
             f"{path.relative_to(folder)} was left behind."
+            for folder in kept.folders()
             for kind in LEFT_BEHIND
             if (folder / kind).exists()
             for path in (folder / kind).iterdir()
@@ -55,9 +98,9 @@ def breaches(folder: Path, acknowledged: set[str]) -> list[str]:
     ]
 
 
-def lost(folder: Path, acknowledged: set[str]) -> set[str]:
+def lost(where: Path | Kept, acknowledged: set[str]) -> set[str]:
     """What was acknowledged and has no outcome that a person could read."""
-    found = analyses(folder)
+    found = analyses(where)
     return {pk for pk in acknowledged if pk not in found or any(_outcome(pk, found[pk]))}
 
 
@@ -80,31 +123,29 @@ def _outcome(pk: str, row: dict[str, Any]) -> Iterator[str]:
         yield f"The analysis {pk} is done and has no verdict or no report."
 
 
-def _files(folder: Path, found: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _files(kept: Kept, found: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Rows without their files, and files without their rows."""
-    media = folder / "media"
+    stored = kept.stored()
     named: set[str] = set()
-    for video in rows(folder, "SELECT id, file, poster, sha256 FROM analysis_video"):
+    for video in kept.rows("SELECT id, file, poster, sha256 FROM analysis_video"):
         named |= {video["file"], video["poster"]}
-        yield from _missing(media, video["file"], f"The video {video['id']}")
-        if (media / video["file"]).exists() and sha256_of(media / video["file"]) != video["sha256"]:
+        yield from _missing(stored, video["file"], f"The video {video['id']}")
+        if video["file"] in stored and kept.sha256(video["file"]) != video["sha256"]:
             yield f"The video {video['id']} is not the one that was uploaded."
-    pictures = rows(folder, _PICTURES)
+    pictures = kept.rows(_PICTURES)
     for picture in pictures:
         named.add(picture["name"])
-        yield from _missing(media, picture["name"], f"The analysis {picture['analysis_id']}")
+        yield from _missing(stored, picture["name"], f"The analysis {picture['analysis_id']}")
     with_pictures = {picture["analysis_id"] for picture in pictures}
     for pk, row in found.items():
         if (row["state"] == "done") != (pk in with_pictures):
             yield f"The analysis {pk} is {row['state']} and {'has' if pk in with_pictures else 'lacks'} pictures."
-    for path in media.rglob("*"):
-        if path.is_file() and str(path.relative_to(media)) not in named:
-            yield f"The file {path.relative_to(media)} belongs to no row."
+    for name in sorted(set(stored) - named):
+        yield f"The file {name} belongs to no row."
 
 
-def _missing(media: Path, name: str, whose: str) -> Iterator[str]:
-    path = media / name
-    if not path.is_file() or not path.stat().st_size:
+def _missing(stored: dict[str, int], name: str, whose: str) -> Iterator[str]:
+    if not stored.get(name):
         yield f"{whose} lacks its file {name}."
 
 
@@ -113,12 +154,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _finished_once(folder: Path) -> Iterator[str]:
+def _finished_once(kept: Kept) -> Iterator[str]:
     """No analysis was finished twice, whoever the workers were and whatever the attempts."""
-    log = folder / FINISHED
-    if not log.exists():
-        return
-    times = Counter(line.split()[0] for line in log.read_text(encoding="ascii").splitlines() if line)
-    for pk, count in times.items():
+    logs = [folder / FINISHED for folder in kept.folders()]
+    lines = [line for log in logs if log.exists() for line in log.read_text(encoding="ascii").splitlines() if line]
+    for pk, count in Counter(line.split()[0] for line in lines).items():
         if count > 1:
             yield f"The analysis {pk} was finished {count} times."

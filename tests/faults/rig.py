@@ -104,22 +104,32 @@ class Rig:
         assert answer.pk, f"The same file once more was answered with {answer.status} {answer.sentences}."
         return answer.pk
 
+    @property
+    def kept(self) -> invariants.Kept:
+        """Where one looks at what is kept."""
+        return invariants.OneMachine(self.folder)
+
+    @property
+    def work_folder(self) -> Path:
+        """The DATA_DIR of the machine on which jobs run."""
+        return self.folder
+
     def row(self, pk: str) -> dict[str, Any]:
-        return invariants.analyses(self.folder)[pk]
+        return invariants.analyses(self.kept)[pk]
 
     # Where a job stands
 
     def hold(self, point: str) -> None:
         """Let the next job wait at this point of the stand-in's."""
-        (self.folder / f"held-{point}").unlink(missing_ok=True)
-        (self.folder / "hold").write_text(point, encoding="ascii")
+        (self.work_folder / f"held-{point}").unlink(missing_ok=True)
+        (self.work_folder / "hold").write_text(point, encoding="ascii")
 
     def wait_until_held(self, point: str) -> None:
-        wait_for((self.folder / f"held-{point}").exists, f"a job at the point {point}")
+        wait_for((self.work_folder / f"held-{point}").exists, f"a job at the point {point}")
 
     def let_go(self) -> None:
         """No job waits any more, and none will."""
-        (self.folder / "hold").unlink(missing_ok=True)
+        (self.work_folder / "hold").unlink(missing_ok=True)
 
     # Harm
 
@@ -158,10 +168,10 @@ class Rig:
         return time.monotonic() - self.struck_at, found
 
     def complaints(self) -> list[str]:
-        hanging = invariants.unfinished(self.folder)
+        hanging = invariants.unfinished(self.kept)
         if hanging:
             return [f"The analysis {pk} hangs in {self.row(pk)['state']}." for pk in hanging]
-        found = invariants.breaches(self.folder, self.person.acknowledged)
+        found = invariants.breaches(self.kept, self.person.acknowledged)
         status, health = self.site.health() if not found else (200, {})
         return found if status == 200 else [f"The site is not healthy: {health or 'it does not answer'}."]
 

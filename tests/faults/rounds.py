@@ -81,9 +81,9 @@ def one_round(rig: Rig, tally: Tally, chance: random.Random, say: Say = lambda _
 
 
 def _count(rig: Rig, tally: Tally, uploads: set[str]) -> None:
-    found = invariants.analyses(rig.folder)
+    found = invariants.analyses(rig.kept)
     states = [found[pk]["state"] if pk in found else "gone" for pk in uploads]
     tally.acknowledged += len(uploads)
     tally.done += states.count("done")
     tally.failed += states.count("failed")
-    tally.lost += len(invariants.lost(rig.folder, uploads))
+    tally.lost += len(invariants.lost(rig.kept, uploads))

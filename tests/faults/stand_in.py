@@ -64,14 +64,15 @@ def _wanted(folder: Path) -> str:
 
 
 def _shorten_pauses() -> None:
-    from analysis import tasks
+    from analysis import files, tasks
     from deepfakesite import supervision
     from deepfakesite.management.commands import up
 
     supervision.STEADY_S = STEADY_S
     up.RECONCILE_EVERY_S = RECONCILE_EVERY_S
     tasks._SWEEP_EVERY_S = SWEEP_EVERY_S
-    tasks._STRAY_S = STRAY_S
+    tasks._STRAY_S = files._OBJECT_STRAY_S = STRAY_S
+    tasks._SWEEP_SHARED_EVERY_S = SWEEP_EVERY_S
 
 
 def _watch_storing(folder: Path) -> None:

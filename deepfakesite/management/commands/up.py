@@ -1,5 +1,6 @@
 """``manage.py up``: prepares the installation and keeps all of it running until Ctrl-C."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -17,8 +19,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
 
-from analysis import services, tasks
+from analysis import files, services, tasks
 from analysis.leases import Watch
 from audit import trail
 from deepfakesite import instance, logs, static_files, valkey
@@ -28,6 +31,9 @@ RECONCILE_EVERY_S = 15.0
 PRUNE_EVERY_S = 3600.0  # pages name the day on which a video is deleted, so that it may not be the next
 QUEUE_PATIENCE_S = 20.0
 PORT_PATIENCE_S = 6.0
+DATABASE_PATIENCE_S = 120.0
+PREPARING = 0x756E6D61736B  # the number of an advisory lock: any will do, as long as every machine takes the same
+WEB, WORKER, BOTH = "web", "worker", "both"
 
 logger = logging.getLogger(__name__)
 
@@ -44,19 +50,32 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=worker_count, default=environment.get("WORKERS") or "1", help="default: 1"
         )
+        parser.add_argument(
+            "--only",
+            type=role,
+            default=environment.get("ONLY") or BOTH,
+            metavar="web|worker",
+            help="only this part of it on this machine, beside others elsewhere; default: both",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port, workers = options["host"], options["port"], options["workers"]
+        host, port, workers, only = options["host"], options["port"], options["workers"], options["only"]
+        if only != BOTH:
+            self._check_shared(only)
         if "DATA_DIR" in os.environ:
             os.environ["DATA_DIR"] = str(settings.DATA_DIR)  # absolute, wherever the programs are started
         try:
             with instance.lock(settings.DATA_DIR):
+                if only == WORKER:
+                    self._await_database()
+                    self._work(workers)
+                    return
                 if not self._port_comes_free(host, port):
                     raise CommandError(
                         f"Port {port} on {host} is in use or not allowed; choose another, such as: make run PORT=8123"
                     )
                 self._prepare()
-                self._run(host, port, workers)
+                self._run(host, port, 0 if only == WEB else workers)
         except instance.AlreadyRunning as error:
             raise CommandError(
                 f"This installation runs already: another process holds {settings.DATA_DIR}. "
@@ -64,6 +83,45 @@ class Command(BaseCommand):
             ) from error
         except valkey.ValkeyMissing as error:
             raise CommandError(str(error)) from error
+
+    def _check_shared(self, only: str) -> None:
+        """One part alone is of use only where the other machines reach the same three things."""
+        own = []
+        if connection.vendor == "sqlite":
+            own.append("DATABASE_URL (a PostgreSQL)")
+        if settings.REDIS_URL == settings.OWN_QUEUE_URL:
+            own.append("REDIS_URL (a Redis or Valkey)")
+        if not settings.STORAGE_URL:
+            own.append("STORAGE_URL (a bucket, or a folder that all machines share)")
+        if own:
+            raise CommandError(
+                f"--only {only} is for one of several machines, and they must share what they work on. Set "
+                f"{', '.join(own)}, the same on every machine; .env.example says how."
+            )
+
+    def _await_database(self) -> None:
+        """A machine that works leaves it to the one that serves to bring the database up to date, and waits for it."""
+        end, said = time.monotonic() + DATABASE_PATIENCE_S, False
+        while (reason := database_is_not_ready()) is not None:
+            if time.monotonic() > end:
+                raise CommandError(f"{reason} Start the machine that serves (`manage.py up --only web`) first.")
+            if not said:
+                self._say(f"{reason} It is waited for.")
+                said = True
+            time.sleep(1.0)
+
+    def _work(self, workers: int) -> None:
+        """Workers alone, and what looks after this machine's own folders."""
+        manage = settings.BASE_DIR / "manage.py"
+        children = [instance.worker(manage, number) for number in range(1, workers + 1)]
+        supervisor = Supervisor(children, self._say)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: supervisor.stop.set())
+        threading.Thread(target=sweep_until, args=(supervisor.stop,), daemon=True).start()
+        self._say(f"{'1 worker runs' if workers == 1 else f'{workers} workers run'} here; Ctrl-C stops them.")
+        connections.close_all()
+        supervisor.run()
+        self._say("Stopped.")
 
     def _port_comes_free(self, host: str, port: int) -> bool:
         """A web server whose supervisor was killed a moment ago takes a few seconds to end."""
@@ -79,10 +137,11 @@ class Command(BaseCommand):
         ):
             instance.keep_private(Path(settings.DATABASES["default"]["NAME"]))
         try:
-            call_command("migrate", interactive=False, verbosity=0)
-            call_command("createcachetable", verbosity=0)
-            self._register_models()
-            note_settings()
+            with one_at_a_time():
+                call_command("migrate", interactive=False, verbosity=0)
+                call_command("createcachetable", verbosity=0)
+                self._register_models()
+                note_settings()
         except DatabaseError as error:
             raise CommandError(f"The database cannot be made ready: {error}. Check DATABASE_URL.") from error
         if static_files.collect_if_changed():
@@ -147,6 +206,48 @@ class Command(BaseCommand):
         else:
             self.stdout.write(sentence)
             self.stdout.flush()
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Lets one machine at a time bring a PostgreSQL up to date; a SQLite has one machine alone."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [PREPARING])
+
+
+def database_is_not_ready() -> str | None:
+    """Why nothing can work with the database yet, in a sentence; None when it has every migration."""
+    try:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return "The database is not up to date yet."
+    except DatabaseError as error:
+        connection.close()
+        return f"The database does not answer ({str(error).strip()})."
+    return None
+
+
+def sweep_until(stop: threading.Event) -> None:
+    """Remove now and then what dead processes left on this machine's disk; a failure is logged and tried again."""
+    while not stop.is_set():
+        try:
+            files.sweep_dead()
+        except OSError:
+            logger.exception("What dead processes left could not be removed; it is tried again.")
+        stop.wait(RECONCILE_EVERY_S)
+
+
+def role(value: str) -> str:
+    if value not in {WEB, WORKER, BOTH}:
+        raise ArgumentTypeError(f"{value!r} is no part of the site; give web, worker or both.")
+    return value
 
 
 def administrator_command() -> str:
