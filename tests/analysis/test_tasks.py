@@ -290,6 +290,7 @@ def test_video_without_a_local_path_is_copied_for_the_detector(
 
     folder = Path(settings.MEDIA_ROOT)
     monkeypatch.setattr(FileSystemStorage, "path", no_path)
+    monkeypatch.setattr(FileSystemStorage, "size", lambda storage, name: (folder / name).stat().st_size)
     monkeypatch.setattr(FileSystemStorage, "_open", lambda storage, name, mode: File((folder / name).open(mode)))
 
     with files.work_folder("test") as work:

@@ -61,7 +61,7 @@ def test_a_queue_that_does_not_answer_is_found(settings: Settings) -> None:
     finding = examination.queue()
 
     assert not finding.well
-    assert finding.sentence.startswith("The queue's server does not answer (Error 2 connecting to unix socket")
+    assert finding.sentence.startswith("The queue's server does not answer (Error 2 connecting to ")
     assert "Start the site with `make run`, or check REDIS_URL" in finding.sentence
     assert examination.worker().well is False
 
@@ -212,5 +212,5 @@ def test_one_problem_makes_the_command_end_with_status_1(
     lines = capsys.readouterr().out.splitlines()
     assert ending.value.code == 1
     assert lines[0] == "ok      something: It is well."
-    assert lines[1].startswith("problem queue: The queue's server does not answer.")
+    assert lines[1].startswith("problem queue: The queue's server does not answer (")
     assert lines[-1] == "Something is wrong; see the lines that say so."

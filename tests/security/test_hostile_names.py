@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 MARK = "unlikely"
 NAMES = {
-    "html": f"<img src=x onerror=alert(1)>{MARK}\"'><script>alert(1)</script>.mp4",
+    "html": f"<img src=x onerror=alert(1)>{MARK}\"'><svg onload=alert(1)><script>alert(1).mp4",
     "template": f"{{{{ settings.SECRET_KEY }}}}{{% debug %}}{MARK}.mp4",
     "newlines": f"{MARK}\r\nSet-Cookie: evil=1\r\n\r\n2026-01-01 CRITICAL forged.mp4",
     "controls": f"{MARK}\x00\x07\x1b[2J\x7f\x85.mp4",
