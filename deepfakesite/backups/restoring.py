@@ -2,7 +2,8 @@
 
 Nothing is touched before the whole backup has been verified. What is new is laid beside what is there; then the two
 change places by renaming, the database is brought up to date, and only then what was there goes. When anything fails in
-between, what was there comes back. (PostgreSQL restores into an empty database only, in one transaction.)
+between, what was there comes back; where it cannot, nothing of it is deleted, and its folder is named. (PostgreSQL
+restores into an empty database only, in one transaction.)
 """
 
 import contextlib
@@ -133,7 +134,10 @@ def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:
 
 
 class Swap:
-    """Renames that can be taken back. ``old`` and ``new`` are folders on the disk of the media, gone at the end."""
+    """Renames that can be taken back. ``old`` and ``new`` are folders on the disk of the media, gone at the end.
+
+    When what was there cannot be put back, ``old`` stays, and Unusable names it.
+    """
 
     def __init__(self, old: Path, new: Path) -> None:
         self.old, self.new = old, new
@@ -151,20 +155,51 @@ class Swap:
         self._move(path, target)
 
     def _move(self, source: Path, target: Path) -> None:
-        shutil.move(source, target)  # a rename, unless the database lies on another disk than the media
-        self._moves.append((source, target))
+        self._moves.append((source, target))  # before it is made, so that one that is broken off is taken back too
+        _rename(source, target)
 
     @contextlib.contextmanager
     def undone_on_failure(self) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            connections.close_all()
-            for path in self.made_since:
-                path.unlink(missing_ok=True)
-            for source, target in reversed(self._moves):
-                shutil.move(target, source)
+        except BaseException as failure:
+            try:
+                self._undo()
+            except BaseException as error:
+                raise Unusable(self._left(failure, error)) from error
+            self._clear()
             raise
-        finally:
-            for folder in (self.new, self.old):
-                shutil.rmtree(folder, ignore_errors=True)
+        self._clear()
+
+    def _undo(self) -> None:
+        """Stops at the first move that cannot be taken back: what comes after it may stand in the place of another."""
+        connections.close_all()
+        for path in self.made_since:
+            path.unlink(missing_ok=True)
+        for source, target in reversed(self._moves):
+            if not target.exists():  # the move was not made
+                continue
+            if not source.exists():
+                _rename(target, source)
+            elif target.parent != self.old:  # a copy to another disk that was broken off; in ``old`` it may stay
+                target.unlink()
+
+    def _left(self, failure: BaseException, error: BaseException) -> str:
+        reasons = [str(each) or type(each).__name__ for each in (failure, error)]
+        return (
+            f"The restore failed ({reasons[0]}), and what was there could not all be put back ({reasons[1]}). Nothing "
+            f"of it was deleted: what is not in its place lies in {self.old}, each under its name after a number. Move "
+            "it back by hand before you start the site."
+        )
+
+    def _clear(self) -> None:
+        for folder in (self.new, self.old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Folders never leave the disk of the media; the database and the key are files, and may lie on another one."""
+    if source.is_dir():
+        source.rename(target)
+    else:
+        shutil.move(source, target)

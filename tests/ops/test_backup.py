@@ -230,6 +230,95 @@ def test_what_was_there_comes_back_when_the_restore_fails(backup: Path, tmp_path
     assert rows(folder, "SELECT id, email, password FROM accounts_user") == people
 
 
+class TestSwap:
+    """What was there outlives whatever fails while it changes places with what is new."""
+
+    @pytest.fixture
+    def swap(self, tmp_path: Path) -> restoring.Swap:
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/base").write_text("new")
+        (tmp_path / "base").write_text("old")
+        (tmp_path / "videos").mkdir()
+        (tmp_path / "videos/original").write_text("old")
+        return restoring.Swap(old=tmp_path / "old", new=tmp_path / "new")
+
+    def exchange(self, swap: restoring.Swap) -> None:
+        folder = swap.old.parent
+        with swap.undone_on_failure():
+            swap.take_away(folder / "base")
+            swap.put(swap.new / "base", folder / "base")
+            swap.take_away(folder / "videos")
+            raise DatabaseError("the disk is full")
+
+    def test_it_comes_back(self, swap: restoring.Swap) -> None:
+        with pytest.raises(DatabaseError):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+
+    @pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), KeyboardInterrupt()], ids=repr)
+    @pytest.mark.parametrize("after", [3, 4, 5])
+    def test_it_is_kept_and_named_when_it_cannot_come_back(
+        self, swap: restoring.Swap, error: BaseException, after: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename, made = restoring._rename, []
+
+        def fails(source: Path, target: Path) -> None:
+            if len(made) == after:
+                raise error
+            made.append(source)
+            rename(source, target)
+
+        monkeypatch.setattr(restoring, "_rename", fails)
+
+        with pytest.raises(manifest.Unusable) as refusal:
+            self.exchange(swap)
+
+        assert f"Nothing of it was deleted: what is not in its place lies in {swap.old}," in str(refusal.value)
+        kept = {name.split("-")[-1]: data for name, data in files_of(swap.old.parent).items() if data == b"old"}
+        assert sorted(Path(name).name for name in kept) == ["base", "original"]
+
+    @pytest.mark.parametrize("made_first", [True, False])
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    def test_an_interrupt_at_a_move_is_undone_too(
+        self, swap: restoring.Swap, at: int, made_first: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename, seen = restoring._rename, []
+
+        def interrupted(source: Path, target: Path) -> None:
+            seen.append(source)
+            if len(seen) != at + 1 or made_first:
+                rename(source, target)
+            if len(seen) == at + 1:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(restoring, "_rename", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+        assert not swap.old.exists()
+
+    def test_a_copy_to_another_disk_that_broke_off_is_no_old_file(
+        self, swap: restoring.Swap, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = restoring._rename
+
+        def half(source: Path, target: Path) -> None:
+            if source.parent == swap.new:
+                target.write_text("ne")
+                raise OSError(28, "No space left on device")
+            rename(source, target)
+
+        monkeypatch.setattr(restoring, "_rename", half)
+
+        with pytest.raises(OSError, match="No space left"):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+
+
 @pytest.mark.django_db(transaction=True)
 class TestWhileTheSiteRuns:
     """What comes and goes between the first file and the copy of the database."""
