@@ -116,6 +116,7 @@ def _restore(source: Path, found: Manifest) -> int:
         call_command("createcachetable", verbosity=0)
         queued_again = lifecycle.take_back_all()
         connections.close_all()
+        os.sync()  # a power cut must not take what is new when what was there has gone
     return queued_again
 
 

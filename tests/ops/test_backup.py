@@ -1,6 +1,7 @@
 """A backup of a real installation, restored into an empty one, shows the same; a damaged one is refused."""
 
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -228,6 +230,38 @@ def test_what_was_there_comes_back_when_the_restore_fails(backup: Path, tmp_path
     assert {name for name in after if after[name] != before.get(name)} <= {"unmask.sqlite3"}
     assert set(after) == set(before)
     assert rows(folder, "SELECT id, email, password FROM accounts_user") == people
+
+
+class TestRestoring:
+    """One step of a restore, with stand-ins for the database: the tests' own lies in memory."""
+
+    @pytest.fixture(autouse=True)
+    def done(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+        """What was done, in order."""
+        steps: list[str] = []
+        monkeypatch.setattr(restoring, "connections", SimpleNamespace(close_all=lambda: None))
+        monkeypatch.setattr(restoring, "call_command", lambda name, **options: steps.append(name))
+        monkeypatch.setattr(restoring.lifecycle, "take_back_all", lambda: 0)
+        monkeypatch.setattr(restoring.database, "sqlite_path", lambda: tmp_path / "unmask.sqlite3")
+        monkeypatch.setattr(site, "DATA_DIR", tmp_path)
+        return steps
+
+    def test_what_is_new_is_on_the_disk_before_what_was_there_goes(
+        self, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "unmask.sqlite3").write_text("old")
+        there: list[str] = []
+
+        def sync() -> None:
+            there.extend(path.read_text() for path in (tmp_path / "media").glob(".replaced-*/*"))
+            assert (tmp_path / "unmask.sqlite3").stat().st_size > 3
+
+        monkeypatch.setattr(os, "sync", sync)
+
+        restoring.restore(backup, replace=True)
+
+        assert there == ["old"]
+        assert list((tmp_path / "media").glob(".*")) == []
 
 
 class TestSwap:
