@@ -3,7 +3,8 @@
 Nothing is touched before the whole backup has been verified. What is new is laid beside what is there; then the two
 change places by renaming, the database is brought up to date, and only then what was there goes. When anything fails in
 between, what was there comes back; where it cannot, nothing of it is deleted, and its folder is named. (PostgreSQL
-restores into an empty database only, in one transaction.)
+restores into an empty database only, in one transaction, after the files; a database that was filled stays so, and the
+error says that.)
 """
 
 import contextlib
@@ -45,8 +46,7 @@ def restore(source: Path, *, replace: bool = False) -> Restored:
     manifest.verify(source, found)
     try:
         with instance.lock(settings.DATA_DIR):
-            if _holds_data() and (not replace or connection.vendor == "postgresql"):
-                raise Unusable(_occupied())
+            _check_room(replace=replace)
             return Restored(found, _restore(source, found))
     except instance.AlreadyRunning as error:
         raise Unusable(f"The site runs in {settings.DATA_DIR}. Stop it, then restore.") from error
@@ -68,23 +68,29 @@ def _check(found: Manifest) -> None:
         raise Unusable("The media are not kept in a folder; put the backup's media there with their own tools.")
 
 
-def _holds_data() -> bool:
-    return database.holds_data() or bool(_stored())
+def _check_room(*, replace: bool) -> None:
+    """Refuses where a restore would overwrite what it must not."""
+    if connection.vendor == "postgresql":
+        if database.holds_data():
+            raise Unusable(
+                "The database that DATABASE_URL names is not empty. Make a new one with `createdb`, and name that."
+            )
+        if _stored() and not replace:
+            raise Unusable(
+                f"There are files in {settings.MEDIA_ROOT} already. Choose an empty DATA_DIR, or say --replace to have "
+                "them removed once the backup has been restored."
+            )
+    elif not replace and (database.holds_data() or _stored()):
+        raise Unusable(
+            f"There are data in {settings.DATA_DIR} already. Choose an empty DATA_DIR, or say --replace to have them "
+            "removed once the backup has been restored."
+        )
 
 
 def _stored() -> list[Path]:
     """What lies in the media folder."""
     media = Path(settings.MEDIA_ROOT)
     return [path for path in media.iterdir() if path.name not in KEPT] if media.is_dir() else []
-
-
-def _occupied() -> str:
-    if connection.vendor == "postgresql":
-        return "The database that DATABASE_URL names is not empty. Make a new one with `createdb`, and name that."
-    return (
-        f"There are data in {settings.DATA_DIR} already. Choose an empty DATA_DIR, or say --replace to have them "
-        "removed once the backup has been restored."
-    )
 
 
 def _restore(source: Path, found: Manifest) -> int:
@@ -94,30 +100,49 @@ def _restore(source: Path, found: Manifest) -> int:
     with swap.undone_on_failure():
         _lay_beside(source, found, swap.new)
         connections.close_all()
-        if connection.vendor == "postgresql":
+        _exchange_files(swap, found)
+        if connection.vendor == "postgresql":  # last, because it is the one step that cannot be taken back
             database.restore_postgresql(source / found.database)
-        else:
-            path = database.sqlite_path()
-            journals = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm")]
-            for old in (path, *journals):
-                swap.take_away(old)
-            swap.put(swap.new / found.database, path)
-            swap.made_since = journals
-        for path in _stored():
-            if path not in (swap.old, swap.new):
-                swap.take_away(path)
-        for path in sorted((swap.new / MEDIA).iterdir()):
-            swap.put(path, media / path.name)
-        if SECRET_KEY in found.files:
-            key = Path(settings.DATA_DIR) / SECRET_KEY
-            swap.take_away(key)
-            swap.put(swap.new / SECRET_KEY, key)
-        call_command("migrate", interactive=False, verbosity=0)
-        call_command("createcachetable", verbosity=0)
-        queued_again = lifecycle.take_back_all()
+        queued_again = _bring_up_to_date()
         connections.close_all()
         os.sync()  # a power cut must not take what is new when what was there has gone
     return queued_again
+
+
+def _exchange_files(swap: "Swap", found: Manifest) -> None:
+    """What is new takes the place of what is there: SQLite's database, the media, the secret key."""
+    media = Path(settings.MEDIA_ROOT)
+    if connection.vendor != "postgresql":
+        path = database.sqlite_path()
+        journals = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm")]
+        for old in (path, *journals):
+            swap.take_away(old)
+        swap.put(swap.new / found.database, path)
+        swap.made_since = journals
+    for path in _stored():
+        if path not in (swap.old, swap.new):
+            swap.take_away(path)
+    for path in sorted((swap.new / MEDIA).iterdir()):
+        swap.put(path, media / path.name)
+    if SECRET_KEY in found.files:
+        key = Path(settings.DATA_DIR) / SECRET_KEY
+        swap.take_away(key)
+        swap.put(swap.new / SECRET_KEY, key)
+
+
+def _bring_up_to_date() -> int:
+    """Migrates the restored database and lets what was running wait again; how many analyses."""
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
+        return lifecycle.take_back_all()
+    except (OSError, DatabaseError) as error:
+        if connection.vendor != "postgresql":
+            raise
+        raise Unusable(
+            f"The database that DATABASE_URL names was filled, and could not be brought up to date then: {error}. "
+            "The files are as they were before. Make a new database with `createdb`, name that, and restore again."
+        ) from error
 
 
 def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:

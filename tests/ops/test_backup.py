@@ -263,6 +263,84 @@ class TestRestoring:
         assert there == ["old"]
         assert list((tmp_path / "media").glob(".*")) == []
 
+    @pytest.fixture
+    def dump(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]) -> Path:
+        """A backup of an installation with PostgreSQL, an empty database for it, and other media in its place."""
+        monkeypatch.setattr(restoring, "connection", SimpleNamespace(vendor="postgresql"))
+        monkeypatch.setattr(restoring.database, "holds_data", lambda: False)
+        monkeypatch.setattr(restoring.database, "restore_postgresql", lambda path: done.append("pg_restore"))
+        folder = tmp_path / "dump"
+        for name in ("unmask.dump", "media/videos/new/original"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("new")
+        files = {name: manifest.sum_of(folder / name) for name in files_of(folder)}
+        manifest.Manifest("0.1.0", "2026-12-01T00:00:00+00:00", "postgresql", "unmask.dump", [], files).write(folder)
+        (tmp_path / "media/videos").mkdir(parents=True)
+        (tmp_path / "media/videos/original").write_text("old")
+        return folder
+
+    def test_the_files_change_places_before_postgresql_is_filled(
+        self, dump: Path, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def restore_postgresql(path: Path) -> None:
+            assert path.read_text() == "new"
+            done.extend(files_of(tmp_path / "media/videos"))
+
+        monkeypatch.setattr(restoring.database, "restore_postgresql", restore_postgresql)
+
+        restoring.restore(dump, replace=True)
+
+        assert done == ["new/original", "migrate", "createcachetable"]
+        assert files_of(tmp_path / "media") == {"videos/new/original": b"new"}
+
+    def test_media_beside_an_empty_database_are_replaced_only_when_it_is_said(
+        self, dump: Path, done: list[str], tmp_path: Path
+    ) -> None:
+        with pytest.raises(manifest.Unusable, match=f"There are files in {tmp_path}/media already. .* say --replace"):
+            restoring.restore(dump)
+
+        assert (done, files_of(tmp_path / "media")) == ([], {"videos/original": b"old"})
+
+    @pytest.mark.parametrize("replace", [True, False])
+    def test_a_database_of_postgresql_that_is_not_empty_is_never_replaced(
+        self, dump: Path, done: list[str], replace: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(restoring.database, "holds_data", lambda: True)
+
+        with pytest.raises(manifest.Unusable, match="is not empty"):
+            restoring.restore(dump, replace=replace)
+
+        assert done == []
+
+    def test_a_database_that_was_filled_is_told_when_the_rest_fails(
+        self, dump: Path, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails() -> int:
+            raise DatabaseError("the server went away")
+
+        monkeypatch.setattr(restoring.lifecycle, "take_back_all", fails)
+
+        with pytest.raises(manifest.Unusable) as refusal:
+            restoring.restore(dump, replace=True)
+
+        assert "was filled, and could not be brought up to date then: the server went away." in str(refusal.value)
+        assert "Nothing was restored" not in str(refusal.value)
+        assert done[0] == "pg_restore"
+        assert files_of(tmp_path / "media") == {"videos/original": b"old"}
+
+    def test_nothing_is_exchanged_when_postgresql_cannot_be_filled(
+        self, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(path: Path) -> None:
+            raise manifest.Unusable("pg_restore failed: no room")
+
+        monkeypatch.setattr(restoring.database, "restore_postgresql", fails)
+
+        with pytest.raises(manifest.Unusable, match="pg_restore failed: no room"):
+            restoring.restore(dump, replace=True)
+
+        assert files_of(tmp_path / "media") == {"videos/original": b"old"}
+
 
 class TestSwap:
     """What was there outlives whatever fails while it changes places with what is new."""
