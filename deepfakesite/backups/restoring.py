@@ -9,6 +9,7 @@ error says that.)
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,14 +26,18 @@ from deepfakesite.backups import database, manifest
 from deepfakesite.backups.manifest import MEDIA, SECRET_KEY, Manifest, Unusable
 
 KEPT = {".gitignore"}  # in the media folder; belongs to the program
+REPLACED, RESTORING = ".replaced-", ".restoring-"  # how the folders of a restore begin, in the media folder
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, and how many analyses that were running wait again."""
+    """What was restored, how many analyses that were running wait again, and what earlier restores had left."""
 
     manifest: Manifest
     queued_again: int
+    left: list[
+        Path
+    ]  # folders with what was there before a restore that was killed; whoever restores looks through them
 
 
 def restore(source: Path, *, replace: bool = False) -> Restored:
@@ -46,8 +51,9 @@ def restore(source: Path, *, replace: bool = False) -> Restored:
     manifest.verify(source, found)
     try:
         with instance.lock(settings.DATA_DIR):
+            _remove_drafts()
             _check_room(replace=replace)
-            return Restored(found, _restore(source, found))
+            return Restored(found, _restore(source, found), _in_media(REPLACED))
     except instance.AlreadyRunning as error:
         raise Unusable(f"The site runs in {settings.DATA_DIR}. Stop it, then restore.") from error
     except (OSError, DatabaseError) as error:
@@ -88,15 +94,26 @@ def _check_room(*, replace: bool) -> None:
 
 
 def _stored() -> list[Path]:
-    """What lies in the media folder."""
+    """What lies in the media folder, but for what restores that were killed had taken away."""
+    return [path for path in _in_media() if path.name not in KEPT and not path.name.startswith(REPLACED)]
+
+
+def _in_media(beginning: str = "") -> list[Path]:
     media = Path(settings.MEDIA_ROOT)
-    return [path for path in media.iterdir() if path.name not in KEPT] if media.is_dir() else []
+    return sorted(path for path in media.iterdir() if path.name.startswith(beginning)) if media.is_dir() else []
+
+
+def _remove_drafts() -> None:
+    """What a restore that was killed had copied from its backup; whoever holds the installation's lock is alone."""
+    for folder in _in_media(RESTORING):
+        shutil.rmtree(folder)
 
 
 def _restore(source: Path, found: Manifest) -> int:
     media = Path(settings.MEDIA_ROOT)
     media.mkdir(mode=0o700, parents=True, exist_ok=True)
-    swap = Swap(old=media / f".replaced-{os.getpid()}", new=media / f".restoring-{os.getpid()}")
+    mark = secrets.token_hex(4)  # a process's number may come again, and with it the folder of one that was killed
+    swap = Swap(old=media / f"{REPLACED}{mark}", new=media / f"{RESTORING}{mark}")
     with swap.undone_on_failure():
         _lay_beside(source, found, swap.new)
         connections.close_all()
@@ -120,7 +137,7 @@ def _exchange_files(swap: "Swap", found: Manifest) -> None:
         swap.put(swap.new / found.database, path)
         swap.made_since = journals
     for path in _stored():
-        if path not in (swap.old, swap.new):
+        if path != swap.new:
             swap.take_away(path)
     for path in sorted((swap.new / MEDIA).iterdir()):
         swap.put(path, media / path.name)

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings as site
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from django.db import DatabaseError
 
 from deepfakesite import instance
@@ -262,6 +265,25 @@ class TestRestoring:
 
         assert there == ["old"]
         assert list((tmp_path / "media").glob(".*")) == []
+
+    @pytest.mark.parametrize("replace", [True, False])
+    def test_what_a_killed_restore_had_taken_away_is_told_and_stays(
+        self, backup: Path, replace: bool, tmp_path: Path
+    ) -> None:
+        left = tmp_path / f"media/.replaced-{os.getpid()}"
+        for folder in (left, tmp_path / "media/.restoring-1"):
+            folder.mkdir(parents=True)
+            (folder / "0-unmask.sqlite3").write_text("old")
+        out, errors = StringIO(), StringIO()
+        recorded: list[str] = []
+
+        with mock.patch("audit.trail.record", lambda *about, **details: recorded.append(about[0])):
+            call_command("restore", str(backup), replace=replace, stdout=out, stderr=errors)
+
+        assert f"{left} holds what was there before a restore that did not end." in errors.getvalue()
+        assert (recorded, out.getvalue()[:8]) == (["restored"], "Restored")
+        assert files_of(left) == {"0-unmask.sqlite3": b"old"}
+        assert list((tmp_path / "media").glob(".*")) == [left]
 
     @pytest.fixture
     def dump(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]) -> Path:

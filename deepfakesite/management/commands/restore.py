@@ -36,3 +36,8 @@ class Command(BaseCommand):
             f"Restored {len(found.files)} files as of {found.made_at}, made by version {found.unmask}; {again} again. "
             "Start the site with `make run`."
         )
+        for folder in done.left:
+            self.stderr.write(
+                f"{folder} holds what was there before a restore that did not end. Look through it, and remove it when "
+                "nothing in it is wanted."
+            )
