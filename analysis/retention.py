@@ -1,8 +1,8 @@
 """How long videos are kept: by the installation's rule and a person's own, of which the shorter one holds. Reads only.
 
 A video, with every analysis of it and all that was derived from them, is due so many days after it was last asked to be
-examined, by trying again too: that is when an analysis of it last entered the queue. While one waits or runs it is never
-due. Deleting is for services.prune.
+examined, by trying again too: that is when an analysis of it last entered the queue. While one waits or runs it never
+is. Deleting is for services.prune.
 """
 
 from datetime import datetime, timedelta
