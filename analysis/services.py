@@ -130,7 +130,7 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
             quotas.note_minutes(owner, analysis.video.duration_s)
         trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=owner.pk)
         row = Analysis.objects.get(pk=analysis.pk)
-        transaction.on_commit(lambda: tasks.enqueue(row))
+        transaction.on_commit(lambda: tasks.enqueue(row), robust=True)
     return True
 
 
@@ -280,7 +280,8 @@ def _submit_new(
             video.save(force_insert=True)
             return _queue(video, frames)
     except BaseException:
-        files.remove_folders([files.video_folder(video.pk)])
+        if not files.may_be_committed(Video.objects.filter(pk=video.pk)):
+            files.remove_folders([files.video_folder(video.pk)])
         raise
 
 
@@ -292,7 +293,7 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
     quotas.note_minutes(video.owner, video.duration_s)
     about = {"video": str(video.pk), "frames": frames, "model": str(model) if model else None}
     trail.record(Action.SUBMITTED, ANALYSIS, analysis.pk, owner_id=video.owner_id, **about)
-    transaction.on_commit(lambda: tasks.enqueue(analysis))
+    transaction.on_commit(lambda: tasks.enqueue(analysis), robust=True)  # it is accepted, whatever the queue says
     return analysis
 
 
