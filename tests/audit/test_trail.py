@@ -5,11 +5,13 @@ from io import StringIO
 from unittest.mock import Mock
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from allauth.usersessions.models import UserSession
 from django.core.management import call_command
 from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -64,6 +66,15 @@ class TestEntries:
 
         assert Entry.objects.filter(action=Action.LOGGED_IN).count() == 1
         assert Entry.objects.get(action=Action.TRAIL_SHORTENED).details == {"count": 1, "days": 365}
+
+    def test_old_ones_do_not_go_untold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Entry(action=Action.LOGGED_IN, via="web", at=timezone.now() - timedelta(days=400)).save()
+        monkeypatch.setattr(trail, "record", Mock(side_effect=OperationalError("the disk is full")))
+
+        with pytest.raises(OperationalError):
+            trail.forget(365)
+
+        assert told() == [("logged_in", None, "", None)]
 
     @pytest.mark.parametrize(
         ("address", "network"),
@@ -406,16 +417,52 @@ class TestAdministration:
         assert entries[Action.PERSON_CHANGED].details == {"fields": ["display_name"]}
 
     @pytest.mark.parametrize(
-        ("action", "noted"),
-        [("disable", "person_changed"), ("enable", "person_changed"), ("remove_second_factor", None)],
+        ("action", "is_active", "noted"),
+        [
+            ("disable", True, "person_changed"),
+            ("enable", False, "person_changed"),
+            ("disable", False, None),
+            ("enable", True, None),
+            ("remove_second_factor", True, None),
+        ],
     )
-    def test_actions_on_people_are_told(self, client: Client, root: User, action: str, noted: str | None) -> None:
-        person = make_user()
+    def test_actions_on_people_are_told_when_they_change_something(
+        self, client: Client, root: User, action: str, is_active: bool, noted: str | None
+    ) -> None:
+        person = make_user(is_active=is_active)
 
         client.post(reverse("admin:accounts_user_changelist"), {"action": action, "_selected_action": [person.pk]})
 
         rows = [row for row in told() if row[2] == str(person.pk)]
         assert rows == ([(noted, root.pk, str(person.pk), person.pk)] if noted else [])
+        person.refresh_from_db()
+        assert person.is_active is {"disable": False, "enable": True}.get(action, is_active)
+
+    @pytest.mark.parametrize("action", ["disable", "enable", "end_sessions", "remove_second_factor"])
+    def test_nothing_is_done_to_people_without_its_entry(
+        self, client: Client, root: User, action: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        person = make_user(is_active=action != "enable")
+        Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "A" * 32})
+        UserSession.objects.create(user=person, ip="127.0.0.1", session_key="a" * 32, user_agent="")
+        before = person.is_active
+        after: list[str] = []
+
+        def delete(self: object, *args: object, **options: object) -> None:
+            after.append("deleted")
+            raise OperationalError("the disk is full")
+
+        monkeypatch.setattr(QuerySet, "delete", delete)
+        monkeypatch.setattr(UserSession, "delete", delete)
+        monkeypatch.setattr(QuerySet, "update", delete)
+        values = {"action": action, "_selected_action": [person.pk]}
+        with pytest.raises(OperationalError):
+            client.post(reverse("admin:accounts_user_changelist"), values)
+
+        assert after == ["deleted"]
+        assert [row for row in told() if row[2] == str(person.pk)] == []
+        person.refresh_from_db()
+        assert person.is_active == before
 
     def test_a_password_set_by_an_administrator_is_told(self, client: Client, root: User) -> None:
         person = make_user()
