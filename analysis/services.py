@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -41,7 +41,10 @@ def _counting_refusals() -> Iterator[None]:
     try:
         yield
     except Refused as refusal:
-        tallies.count(Counted.REFUSED, refusal.code)
+        try:
+            tallies.count(Counted.REFUSED, refusal.code)
+        except DatabaseError:  # a full disk is one of the reasons to refuse, and whoever is refused must be told
+            logger.exception("A refusal (%s) could not be counted.", refusal.code)
         raise
 
 
