@@ -12,7 +12,6 @@ from deepfakesite.backups import manifest, restoring
 
 class Command(BaseCommand):
     help = "Verifies the backup in SOURCE, then puts its database, media and secret key into this installation."
-    requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", type=Path, help="a folder that `backup` wrote")
