@@ -21,6 +21,7 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from analysis import lifecycle
 from deepfakesite import instance
 from deepfakesite.backups import database, manifest, restoring, writing
 from tests.analysis.builders import make_analysis
@@ -244,8 +245,8 @@ class TestRestoring:
         steps: list[str] = []
         monkeypatch.setattr(restoring, "connections", SimpleNamespace(close_all=lambda: None))
         monkeypatch.setattr(restoring, "call_command", lambda name, **options: steps.append(name))
-        monkeypatch.setattr(restoring.lifecycle, "take_back_all", lambda: 0)
-        monkeypatch.setattr(restoring.database, "sqlite_path", lambda: tmp_path / "unmask.sqlite3")
+        monkeypatch.setattr(lifecycle, "take_back_all", lambda: 0)
+        monkeypatch.setattr(database, "sqlite_path", lambda: tmp_path / "unmask.sqlite3")
         monkeypatch.setattr(site, "DATA_DIR", tmp_path)
         return steps
 
@@ -289,8 +290,8 @@ class TestRestoring:
     def dump(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]) -> Path:
         """A backup of an installation with PostgreSQL, an empty database for it, and other media in its place."""
         monkeypatch.setattr(restoring, "connection", SimpleNamespace(vendor="postgresql"))
-        monkeypatch.setattr(restoring.database, "holds_data", lambda: False)
-        monkeypatch.setattr(restoring.database, "restore_postgresql", lambda path: done.append("pg_restore"))
+        monkeypatch.setattr(database, "holds_data", lambda: False)
+        monkeypatch.setattr(database, "restore_postgresql", lambda path: done.append("pg_restore"))
         folder = tmp_path / "dump"
         for name in ("unmask.dump", "media/videos/new/original"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -308,7 +309,7 @@ class TestRestoring:
             assert path.read_text() == "new"
             done.extend(files_of(tmp_path / "media/videos"))
 
-        monkeypatch.setattr(restoring.database, "restore_postgresql", restore_postgresql)
+        monkeypatch.setattr(database, "restore_postgresql", restore_postgresql)
 
         restoring.restore(dump, replace=True)
 
@@ -327,7 +328,7 @@ class TestRestoring:
     def test_a_database_of_postgresql_that_is_not_empty_is_never_replaced(
         self, dump: Path, done: list[str], replace: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(restoring.database, "holds_data", lambda: True)
+        monkeypatch.setattr(database, "holds_data", lambda: True)
 
         with pytest.raises(manifest.Unusable, match="is not empty"):
             restoring.restore(dump, replace=replace)
@@ -340,7 +341,7 @@ class TestRestoring:
         def fails() -> int:
             raise DatabaseError("the server went away")
 
-        monkeypatch.setattr(restoring.lifecycle, "take_back_all", fails)
+        monkeypatch.setattr(lifecycle, "take_back_all", fails)
 
         with pytest.raises(manifest.Unusable) as refusal:
             restoring.restore(dump, replace=True)
@@ -356,7 +357,7 @@ class TestRestoring:
         def fails(path: Path) -> None:
             raise manifest.Unusable("pg_restore failed: no room")
 
-        monkeypatch.setattr(restoring.database, "restore_postgresql", fails)
+        monkeypatch.setattr(database, "restore_postgresql", fails)
 
         with pytest.raises(manifest.Unusable, match="pg_restore failed: no room"):
             restoring.restore(dump, replace=True)
@@ -395,7 +396,8 @@ class TestSwap:
     def test_it_is_kept_and_named_when_it_cannot_come_back(
         self, swap: restoring.Swap, error: BaseException, after: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        rename, made = restoring._rename, []
+        rename = restoring._rename
+        made: list[Path] = []
 
         def fails(source: Path, target: Path) -> None:
             if len(made) == after:
@@ -417,7 +419,8 @@ class TestSwap:
     def test_an_interrupt_at_a_move_is_undone_too(
         self, swap: restoring.Swap, at: int, made_first: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        rename, seen = restoring._rename, []
+        rename = restoring._rename
+        seen: list[Path] = []
 
         def interrupted(source: Path, target: Path) -> None:
             seen.append(source)
@@ -501,18 +504,49 @@ class TestWhileTheSiteRuns:
 
         assert writing.write(tmp_path / "backup").missing == [analysis.video.file.name]
 
-    @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), DatabaseError("gone")])
-    def test_a_failure_leaves_nothing(self, tmp_path: Path, error: Exception) -> None:
+    @pytest.mark.parametrize(
+        ("error", "sentence"),
+        [
+            (OSError(28, "No space left on device"), "The backup was not kept: No space left on device"),
+            (
+                sqlite3.OperationalError("database or disk is full"),
+                "because the database could not be read or copied: database or disk is full. See that the",
+            ),
+            (DatabaseError("gone"), "because the database could not be read or copied: gone. See that the"),
+        ],
+        ids=repr,
+    )
+    def test_a_failure_leaves_nothing_and_is_told(self, tmp_path: Path, error: Exception, sentence: str) -> None:
         make_analysis("done")
 
         def meanwhile() -> None:
             raise error
 
         self.meanwhile = meanwhile
-        with pytest.raises((manifest.Unusable, DatabaseError)):
+        with pytest.raises(manifest.Unusable) as refusal:
             writing.write(tmp_path / "backup")
 
+        assert sentence in str(refusal.value)
         assert {path.name for path in tmp_path.iterdir()} <= {"media"}
+
+    @pytest.mark.parametrize(
+        ("tables", "reason"),
+        [([], "the database is one of an older version"), (["audit_entry"], "the disk is full")],
+    )
+    def test_a_backup_that_the_trail_does_not_tell_of_says_why(
+        self, tmp_path: Path, tables: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from django.db import connection
+
+        make_analysis("done")
+        monkeypatch.setattr("audit.trail.record", mock.Mock(side_effect=DatabaseError("the disk is full")))
+        monkeypatch.setattr(connection.introspection, "table_names", lambda: tables)
+        out, errors = StringIO(), StringIO()
+
+        call_command("backup", tmp_path / "backup", stdout=out, stderr=errors)
+
+        assert errors.getvalue() == f"The audit trail does not tell of this backup: {reason}.\n"
+        assert (tmp_path / "backup" / manifest.NAME).exists()
 
     def test_a_disk_that_is_too_small_is_told_before(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         make_analysis("done")
