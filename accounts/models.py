@@ -5,10 +5,13 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.mail import send_mail
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from audit import trail
+from audit.models import Action
 
 DEFAULT_MAX_QUEUED = 20
 DEFAULT_MAX_RUNNING = 2
@@ -28,7 +31,10 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+        with transaction.atomic(using=self._db):
+            user = self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+            trail.record(Action.PERSON_ADDED, "person", user.pk, owner_id=user.pk, is_superuser=True)
+        return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)

@@ -23,10 +23,18 @@ _OF_A_PERSON = {
     account_signals.password_changed: Action.PASSWORD_CHANGED,
     account_signals.password_set: Action.PASSWORD_CHANGED,
     account_signals.password_reset: Action.PASSWORD_CHANGED,
+    account_signals.email_added: Action.ADDRESS_CHANGED,
     account_signals.email_changed: Action.ADDRESS_CHANGED,
+    account_signals.email_removed: Action.ADDRESS_CHANGED,
     mfa_signals.authenticator_added: Action.SECOND_FACTOR_ADDED,
     mfa_signals.authenticator_removed: Action.SECOND_FACTOR_REMOVED,
+    mfa_signals.authenticator_reset: Action.SECOND_FACTOR_ADDED,
     mfa_signals.authentication_failed: Action.LOG_IN_FAILED,
+}
+_MORE: dict[Any, dict[str, Any]] = {
+    account_signals.email_added: {"change": "added"},
+    account_signals.email_removed: {"change": "removed"},
+    mfa_signals.authenticator_reset: {"change": "recovery codes made anew"},
 }
 
 
@@ -41,7 +49,7 @@ def connect() -> None:
 
 def _note(signal: Any, user: User | None = None, **_others: Any) -> None:
     if user is not None and user.pk is not None:
-        trail.record(_OF_A_PERSON[signal], "person", user.pk, owner_id=user.pk)
+        trail.record(_OF_A_PERSON[signal], "person", user.pk, owner_id=user.pk, **_MORE.get(signal, {}))
 
 
 def _know_browser(request: HttpRequest | None, user: User, **_others: Any) -> None:

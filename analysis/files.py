@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
 from django.core.files.storage import Storage, default_storage
-from django.db import OperationalError
+from django.db import Error, OperationalError
+from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
@@ -154,6 +155,18 @@ def remove_attempt(pk: UUID | str, attempt: int) -> None:
     folder = analysis_folder(pk)
     names = [name for name in _folders_in(folder) if name.startswith(f"{attempt}-")]
     remove_folders(f"{folder}/{name}" for name in names)
+
+
+def may_be_committed(rows: QuerySet[Any]) -> bool:
+    """Whether a row that counts on files is there after all: errors come between a COMMIT and its end, too.
+
+    True as well when the database cannot be asked: the sweep removes what turns out to be nobody's.
+    """
+    try:
+        return rows.exists()
+    except Error:
+        logger.exception("Whether a row was committed is not known; its files are kept until the next sweep.")
+        return True
 
 
 def sweep_dead() -> int:

@@ -1,7 +1,8 @@
 """Turns what the detector found into rows and kept pictures: all of it, or nothing.
 
 Pictures are stored first, under a name that no other attempt has; then one transaction moves the state and writes the
-rows. When that is lost (cancelled, deleted, taken back) or fails, the pictures go again.
+rows. When that is lost (cancelled, deleted, taken back) or fails, the pictures go again; not when it was committed and
+something came just after, such as the end of the job's time.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 
 from analysis import files, lifecycle, tallies
-from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack
+from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State
 from analysis.tallies import Counted
 from detector.report import Report, Track
 
@@ -34,10 +35,13 @@ def store(analysis: Analysis, report: Report, folder: Path) -> bool:
         connection.close_if_unusable_or_obsolete()  # the database may have been started anew since it was last asked
         with transaction.atomic():
             _write(analysis, report, names)
-    except BaseException as error:
+    except _Lost:
         files.remove_folders([kept_folder])
-        if isinstance(error, _Lost):
-            return False
+        return False
+    except BaseException:
+        done = Analysis.objects.filter(pk=analysis.pk, attempt=analysis.attempt, state=State.DONE)
+        if not files.may_be_committed(done):
+            files.remove_folders([kept_folder])
         raise
     return True
 

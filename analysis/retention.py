@@ -1,7 +1,8 @@
 """How long videos are kept: by the installation's rule and a person's own, of which the shorter one holds. Reads only.
 
 A video, with every analysis of it and all that was derived from them, is due so many days after it was last asked to be
-examined. While an analysis of it waits or runs it is never due. Deleting is for services.prune.
+examined, by trying again too: that is when an analysis of it last entered the queue. While one waits or runs it never
+is. Deleting is for services.prune.
 """
 
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ def delete_at(video: Video, owner: User) -> datetime | None:
     days = days_of(owner)
     if days is None:
         return None
-    newest: datetime = video.analyses.aggregate(newest=Max("created_at"))["newest"] or video.uploaded_at
+    newest: datetime = video.analyses.aggregate(newest=Max("queued_at"))["newest"] or video.uploaded_at
     return newest + timedelta(days=days)
 
 
@@ -36,7 +37,7 @@ def due() -> QuerySet[Video]:
         days = _shorter(own_days)
         if days is not None:
             since = now - timedelta(days=days)
-            recent = Analysis.objects.filter(video=OuterRef("pk"), created_at__gt=since)
+            recent = Analysis.objects.filter(video=OuterRef("pk"), queued_at__gt=since)
             condition |= Q(~Exists(recent), owner__retention_days=own_days, uploaded_at__lte=since)
     unfinished = Analysis.objects.filter(video=OuterRef("pk"), state__in=[State.QUEUED, State.RUNNING])
     return Video.objects.filter(condition & ~Exists(unfinished))
@@ -47,7 +48,7 @@ def freed_at(owner: User, size_bytes: int) -> datetime | None:
     days = days_of(owner)
     if days is None:
         return None
-    rows = Video.objects.filter(owner=owner).annotate(newest=Max("analyses__created_at")).order_by("newest")
+    rows = Video.objects.filter(owner=owner).annotate(newest=Max("analyses__queued_at")).order_by("newest")
     for freed, newest in rows.values_list("size_bytes", "newest"):
         size_bytes -= freed
         if size_bytes <= 0 and newest is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -41,7 +41,10 @@ def _counting_refusals() -> Iterator[None]:
     try:
         yield
     except Refused as refusal:
-        tallies.count(Counted.REFUSED, refusal.code)
+        try:
+            tallies.count(Counted.REFUSED, refusal.code)
+        except DatabaseError:  # a full disk is one of the reasons to refuse, and whoever is refused must be told
+            logger.exception("A refusal (%s) could not be counted.", refusal.code)
         raise
 
 
@@ -130,7 +133,7 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
             quotas.note_minutes(owner, analysis.video.duration_s)
         trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=owner.pk)
         row = Analysis.objects.get(pk=analysis.pk)
-        transaction.on_commit(lambda: tasks.enqueue(row))
+        transaction.on_commit(lambda: tasks.enqueue(row), robust=True)
     return True
 
 
@@ -283,7 +286,8 @@ def _submit_new(
             video.save(force_insert=True)
             return _queue(video, frames)
     except BaseException:
-        files.remove_folders([files.video_folder(video.pk)])
+        if not files.may_be_committed(Video.objects.filter(pk=video.pk)):
+            files.remove_folders([files.video_folder(video.pk)])
         raise
 
 
@@ -295,7 +299,7 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
     quotas.note_minutes(video.owner, video.duration_s)
     about = {"video": str(video.pk), "frames": frames, "model": str(model) if model else None}
     trail.record(Action.SUBMITTED, ANALYSIS, analysis.pk, owner_id=video.owner_id, **about)
-    transaction.on_commit(lambda: tasks.enqueue(analysis))
+    transaction.on_commit(lambda: tasks.enqueue(analysis), robust=True)  # it is accepted, whatever the queue says
     return analysis
 
 

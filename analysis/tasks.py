@@ -48,6 +48,7 @@ _SWEEP_SHARED_EVERY_S = 24 * 3600.0  # the same in a bucket, where every thousan
 _worker_mark = ""
 _swept_at: dict[str, float] = {}
 _networks: "dict[str, Network]" = {}
+_CLAIM_S = 10.0  # within this time after it took a job, a worker has claimed a row or never will
 _STRAY_S = 600.0  # stored files without a row are left alone for this long; they may be about to get one
 
 
@@ -263,7 +264,7 @@ def _queue() -> Any:
 
 
 def _without_job() -> list[Analysis]:
-    """Waiting rows whose job is not in the queue and not in a worker's hands, no more than there are jobs missing."""
+    """Waiting rows whose job is not in the queue and was not just taken, no more than there are jobs missing."""
     wanted = turns.startable()
     if not wanted:
         return []
@@ -292,12 +293,16 @@ def _fetch(analysis: Analysis, queue: Any) -> Job | None:
 
 
 def _is_in_hand(job: Job) -> bool:
-    """Whether a worker holds the job: it will claim a row any time now, or runs one."""
-    if job.get_status(refresh=False) not in {JobStatus.STARTED, JobStatus.QUEUED}:
+    """Whether a worker has just taken the job and will claim a row any time now.
+
+    Whoever took it longer ago runs a row already, and that may be another one than this job was made for.
+    """
+    status = job.get_status(refresh=False)
+    if status not in {JobStatus.STARTED, JobStatus.QUEUED}:
         return False
-    seen_at = job.last_heartbeat or job.started_at or job.enqueued_at
-    if seen_at is None:
+    taken_at = job.started_at if status == JobStatus.STARTED else job.enqueued_at
+    if taken_at is None:
         return False
-    if seen_at.tzinfo is None:
-        seen_at = seen_at.replace(tzinfo=UTC)
-    return abs((datetime.now(UTC) - seen_at).total_seconds()) < settings.UNMASK.lease_s  # the clock may be set back
+    if taken_at.tzinfo is None:
+        taken_at = taken_at.replace(tzinfo=UTC)
+    return abs((datetime.now(UTC) - taken_at).total_seconds()) < _CLAIM_S  # the clock may be set back

@@ -8,6 +8,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from audit import context
@@ -56,9 +57,10 @@ def forget(days: int) -> int:
     if not days:
         return 0
     old = Entry.objects.filter(at__lt=timezone.now() - timedelta(days=days))
-    count = old._raw_delete(old.db)  # the queryset's own delete refuses
-    if count:
-        record(Action.TRAIL_SHORTENED, count=count, days=days)
+    with transaction.atomic():
+        count = old._raw_delete(old.db)  # the queryset's own delete refuses
+        if count:
+            record(Action.TRAIL_SHORTENED, count=count, days=days)
     return count
 
 

@@ -178,15 +178,14 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         others = people.exclude(pk=str(request.user.pk))
         if others.count() < people.count():
             self.message_user(request, _("You cannot disable yourself."), messages.WARNING)
-        _end_sessions(others)
-        _note(Action.PERSON_CHANGED, others, is_active=[True, False])
-        count = others.update(is_active=False)
+        with transaction.atomic():
+            _end_sessions(others)
+            count = _set_active(others, active=False)
         self._report(request, ngettext("%d person was disabled.", "%d people were disabled.", count) % count)
 
     @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        _note(Action.PERSON_CHANGED, people, is_active=[False, True])
-        count = people.update(is_active=True)
+        count = _set_active(people, active=True)
         self._report(request, ngettext("%d person was enabled.", "%d people were enabled.", count) % count)
 
     @admin.action(description=gettext_lazy("Send a link to reset the password"), permissions=["change"])
@@ -206,10 +205,11 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=gettext_lazy("Remove the second factor (lost phone)"), permissions=["change"])
     def remove_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        protected = list(people.filter(authenticator__isnull=False).distinct())
-        count = len(protected)
-        _note(Action.SECOND_FACTOR_REMOVED, protected)
-        Authenticator.objects.filter(user__in=people).delete()
+        with transaction.atomic():
+            protected = list(people.filter(authenticator__isnull=False).distinct())
+            count = len(protected)
+            _note(Action.SECOND_FACTOR_REMOVED, protected)
+            Authenticator.objects.filter(user__in=protected).delete()
         self._report(
             request,
             ngettext("%d person logs in without a second factor now.", "%d people log in without one now.", count)
@@ -251,11 +251,21 @@ def _may_touch(request: HttpRequest, person: User | None) -> bool:
     return _is_superuser(request) or person is None or not person.is_superuser
 
 
+def _set_active(people: QuerySet[User], *, active: bool) -> int:
+    """Enables or disables whoever is not so already, and tells the audit trail; how many."""
+    with transaction.atomic():
+        others = User.objects.select_for_update().filter(pk__in=people.values("pk"), is_active=not active)
+        changed = list(others)
+        _note(Action.PERSON_CHANGED, changed, is_active=[not active, active])
+        return User.objects.filter(pk__in=[person.pk for person in changed]).update(is_active=active)
+
+
+@transaction.atomic
 def _end_sessions(people: QuerySet[User], except_key: str | None = None) -> int:
-    sessions = UserSession.objects.filter(user__in=people).exclude(session_key=except_key)
-    _note(Action.SESSIONS_ENDED, {session.user for session in sessions.select_related("user")})
-    count = 0
+    """Ends their sessions and tells the audit trail; how many."""
+    found = UserSession.objects.filter(user__in=people.values("pk")).exclude(session_key=except_key)
+    sessions = list(found.select_related("user"))
+    _note(Action.SESSIONS_ENDED, {session.user for session in sessions})
     for session in sessions:
         session.end()
-        count += 1
-    return count
+    return len(sessions)

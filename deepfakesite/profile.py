@@ -33,6 +33,9 @@ def profile(request: HttpRequest) -> HttpResponse:
             if "retention_days" in form.changed_data:
                 change = [before, person.retention_days]
                 trail.record(Action.RETENTION_CHANGED, "person", person.pk, owner_id=person.pk, retention_days=change)
+            others = sorted(set(form.changed_data) - {"retention_days"})
+            if others:
+                trail.record(Action.PERSON_CHANGED, "person", person.pk, owner_id=person.pk, fields=others)
         messages.success(request, _("Your profile was saved."))
         return redirect("profile")
     return render(

@@ -39,6 +39,7 @@ class AnalysisWorker(Worker):
         super().__init__(*args, **kwargs)
         self._told_to_stop = False
         tasks.mark_worker(str(self.name))
+        self._forked_pid = 0  # of the job's process; RQ forgets it before it tells of a death that it caused itself
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Also makes itself known again to a queue that was emptied and has forgotten it; RQ leaves it at that."""
@@ -65,6 +66,7 @@ class AnalysisWorker(Worker):
     def fork_work_horse(self, job: Job, queue: Any) -> None:
         connections.close_all()  # a connection must not be shared across the fork
         super().fork_work_horse(job, queue)
+        self._forked_pid = self.horse_pid
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
@@ -77,9 +79,7 @@ class AnalysisWorker(Worker):
             pipeline.execute()
 
     def _give_back(self, job: Job, process_id: int | None, status: int | None, usage: object) -> None:
-        died = process_id or self.horse_pid
-        if died:
-            give_back(tasks.worker_name(died), blame=not self._told_to_stop)
+        give_back(tasks.worker_name(process_id or self._forked_pid), blame=not self._told_to_stop)
 
 
 def preload() -> None:

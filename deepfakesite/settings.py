@@ -49,6 +49,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Ours come last: deepfakesite/admin.py takes some of the others' pages out of the administration.
 INSTALLED_APPS = [
     "deepfakesite.apps.UnmaskAdminConfig",
+    "accounts",  # before auth: its changepassword tells the audit trail
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -64,7 +65,6 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_rq",
     "audit",
-    "accounts",
     "analysis",
     "deepfakesite",
 ]

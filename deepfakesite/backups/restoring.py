@@ -2,11 +2,14 @@
 
 Nothing is touched before the whole backup has been verified. What is new is laid beside what is there; then the two
 change places by renaming, the database is brought up to date, and only then what was there goes. When anything fails in
-between, what was there comes back. (PostgreSQL restores into an empty database only, in one transaction.)
+between, what was there comes back; where it cannot, nothing of it is deleted, and its folder is named. (PostgreSQL
+restores into an empty database only, in one transaction, after the files; a database that was filled stays so, and the
+error says that.)
 """
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +27,16 @@ from deepfakesite.backups import database, manifest
 from deepfakesite.backups.manifest import MEDIA, SECRET_KEY, Manifest, Unusable
 
 KEPT = {".gitignore"}  # in the media folder; belongs to the program
+REPLACED, RESTORING = ".replaced-", ".restoring-"  # how the folders of a restore begin, in the media folder
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, and how many analyses that were running wait again."""
+    """What was restored, how many analyses that were running wait again, and what earlier restores had left."""
 
     manifest: Manifest
     queued_again: int
+    left: list[Path]  # folders with what was there before a restore that was killed, for people to look through
 
 
 def restore(source: Path, *, replace: bool = False) -> Restored:
@@ -45,16 +50,11 @@ def restore(source: Path, *, replace: bool = False) -> Restored:
     manifest.verify(source, found)
     try:
         with instance.lock(settings.DATA_DIR):
-            if _holds_data() and (not replace or connection.vendor == "postgresql"):
-                raise Unusable(_occupied())
-            if not files.is_shared():
-                return Restored(found, _restore(source, found))
-            if any(default_storage.listdir("")):
-                raise Unusable(
-                    "The bucket that STORAGE_URL names holds objects already. Name an empty one, or another prefix."
-                )
-            with _media_in_bucket(source, found):
-                return Restored(found, _restore(source, found))
+            _remove_drafts()
+            _check_room(replace=replace)
+            with _media_in_bucket(source, found) if files.is_shared() else contextlib.nullcontext():
+                queued_again = _restore(source, found)
+            return Restored(found, queued_again, _in_media(REPLACED))
     except instance.AlreadyRunning as error:
         raise Unusable(f"The site runs in {settings.DATA_DIR}. Stop it, then restore.") from error
     except (OSError, DatabaseError) as error:
@@ -93,55 +93,94 @@ def _media_in_bucket(source: Path, found: Manifest) -> Iterator[None]:
         raise
 
 
-def _holds_data() -> bool:
-    return database.holds_data() or bool(_stored())
+def _check_room(*, replace: bool) -> None:
+    """Refuses where a restore would overwrite what it must not."""
+    if connection.vendor == "postgresql":
+        if database.holds_data():
+            raise Unusable(
+                "The database that DATABASE_URL names is not empty. Make a new one with `createdb`, and name that."
+            )
+        if _stored() and not replace:
+            raise Unusable(
+                f"There are files in {settings.MEDIA_ROOT} already. Choose an empty DATA_DIR, or say --replace to have "
+                "them removed once the backup has been restored."
+            )
+    elif not replace and (database.holds_data() or _stored()):
+        raise Unusable(
+            f"There are data in {settings.DATA_DIR} already. Choose an empty DATA_DIR, or say --replace to have them "
+            "removed once the backup has been restored."
+        )
+    if files.is_shared() and any(default_storage.listdir("")):
+        raise Unusable("The bucket that STORAGE_URL names holds objects already. Name an empty one, or another prefix.")
 
 
 def _stored() -> list[Path]:
-    """What lies in the media folder."""
+    """What lies in the media folder, but for what restores that were killed had taken away."""
+    return [path for path in _in_media() if path.name not in KEPT and not path.name.startswith(REPLACED)]
+
+
+def _in_media(beginning: str = "") -> list[Path]:
     media = Path(settings.MEDIA_ROOT)
-    return [path for path in media.iterdir() if path.name not in KEPT] if media.is_dir() else []
+    return sorted(path for path in media.iterdir() if path.name.startswith(beginning)) if media.is_dir() else []
 
 
-def _occupied() -> str:
-    if connection.vendor == "postgresql":
-        return "The database that DATABASE_URL names is not empty. Make a new one with `createdb`, and name that."
-    return (
-        f"There are data in {settings.DATA_DIR} already. Choose an empty DATA_DIR, or say --replace to have them "
-        "removed once the backup has been restored."
-    )
+def _remove_drafts() -> None:
+    """What a restore that was killed had copied from its backup; whoever holds the installation's lock is alone."""
+    for folder in _in_media(RESTORING):
+        shutil.rmtree(folder)
 
 
 def _restore(source: Path, found: Manifest) -> int:
     media = Path(settings.MEDIA_ROOT)
     media.mkdir(mode=0o700, parents=True, exist_ok=True)
-    swap = Swap(old=media / f".replaced-{os.getpid()}", new=media / f".restoring-{os.getpid()}")
+    mark = secrets.token_hex(4)  # a process's number may come again, and with it the folder of one that was killed
+    swap = Swap(old=media / f"{REPLACED}{mark}", new=media / f"{RESTORING}{mark}")
     with swap.undone_on_failure():
         _lay_beside(source, found, swap.new)
         connections.close_all()
-        if connection.vendor == "postgresql":
+        _exchange_files(swap, found)
+        if connection.vendor == "postgresql":  # last, because it is the one step that cannot be taken back
             database.restore_postgresql(source / found.database)
-        else:
-            path = database.sqlite_path()
-            journals = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm")]
-            for old in (path, *journals):
-                swap.take_away(old)
-            swap.put(swap.new / found.database, path)
-            swap.made_since = journals
-        for path in _stored():
-            if path not in (swap.old, swap.new):
-                swap.take_away(path)
-        for path in sorted((swap.new / MEDIA).iterdir()):
-            swap.put(path, media / path.name)
-        if SECRET_KEY in found.files:
-            key = Path(settings.DATA_DIR) / SECRET_KEY
-            swap.take_away(key)
-            swap.put(swap.new / SECRET_KEY, key)
+        queued_again = _bring_up_to_date()
+        connections.close_all()
+        os.sync()  # a power cut must not take what is new when what was there has gone
+    return queued_again
+
+
+def _exchange_files(swap: "Swap", found: Manifest) -> None:
+    """What is new takes the place of what is there: SQLite's database, the media, the secret key."""
+    media = Path(settings.MEDIA_ROOT)
+    if connection.vendor != "postgresql":
+        path = database.sqlite_path()
+        journals = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm")]
+        for old in (path, *journals):
+            swap.take_away(old)
+        swap.put(swap.new / found.database, path)
+        swap.made_since = journals
+    for path in _stored():
+        if path != swap.new:
+            swap.take_away(path)
+    for path in sorted((swap.new / MEDIA).iterdir()):
+        swap.put(path, media / path.name)
+    if SECRET_KEY in found.files:
+        key = Path(settings.DATA_DIR) / SECRET_KEY
+        swap.take_away(key)
+        swap.put(swap.new / SECRET_KEY, key)
+
+
+def _bring_up_to_date() -> int:
+    """Migrates the restored database and lets what was running wait again; how many analyses."""
+    try:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
-        queued_again = lifecycle.take_back_all()
-        connections.close_all()
-    return queued_again
+        return lifecycle.take_back_all()
+    except (OSError, DatabaseError) as error:
+        if connection.vendor != "postgresql":
+            raise
+        raise Unusable(
+            f"The database that DATABASE_URL names was filled, and could not be brought up to date then: {error}. "
+            "The files are as they were before. Make a new database with `createdb`, name that, and restore again."
+        ) from error
 
 
 def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:
@@ -160,7 +199,10 @@ def _lay_beside(source: Path, found: Manifest, folder: Path) -> None:
 
 
 class Swap:
-    """Renames that can be taken back. ``old`` and ``new`` are folders on the disk of the media, gone at the end."""
+    """Renames that can be taken back. ``old`` and ``new`` are folders on the disk of the media, gone at the end.
+
+    When what was there cannot be put back, ``old`` stays, and Unusable names it.
+    """
 
     def __init__(self, old: Path, new: Path) -> None:
         self.old, self.new = old, new
@@ -178,20 +220,51 @@ class Swap:
         self._move(path, target)
 
     def _move(self, source: Path, target: Path) -> None:
-        shutil.move(source, target)  # a rename, unless the database lies on another disk than the media
-        self._moves.append((source, target))
+        self._moves.append((source, target))  # before it is made, so that one that is broken off is taken back too
+        _rename(source, target)
 
     @contextlib.contextmanager
     def undone_on_failure(self) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            connections.close_all()
-            for path in self.made_since:
-                path.unlink(missing_ok=True)
-            for source, target in reversed(self._moves):
-                shutil.move(target, source)
+        except BaseException as failure:
+            try:
+                self._undo()
+            except BaseException as error:
+                raise Unusable(self._left(failure, error)) from error
+            self._clear()
             raise
-        finally:
-            for folder in (self.new, self.old):
-                shutil.rmtree(folder, ignore_errors=True)
+        self._clear()
+
+    def _undo(self) -> None:
+        """Stops at the first move that cannot be taken back: what comes after it may stand in the place of another."""
+        connections.close_all()
+        for path in self.made_since:
+            path.unlink(missing_ok=True)
+        for source, target in reversed(self._moves):
+            if not target.exists():  # the move was not made
+                continue
+            if not source.exists():
+                _rename(target, source)
+            elif target.parent != self.old:  # a copy to another disk that was broken off; in ``old`` it may stay
+                target.unlink()
+
+    def _left(self, failure: BaseException, error: BaseException) -> str:
+        reasons = [str(each) or type(each).__name__ for each in (failure, error)]
+        return (
+            f"The restore failed ({reasons[0]}), and what was there could not all be put back ({reasons[1]}). Nothing "
+            f"of it was deleted: what is not in its place lies in {self.old}, each under its name after a number. Move "
+            "it back by hand before you start the site."
+        )
+
+    def _clear(self) -> None:
+        for folder in (self.new, self.old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Folders never leave the disk of the media; the database and the key are files, and may lie on another one."""
+    if source.is_dir():
+        source.rename(target)
+    else:
+        shutil.move(source, target)

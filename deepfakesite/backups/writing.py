@@ -8,13 +8,14 @@ and renamed at the end, so that a folder under the target's name is always a who
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Sum as Total
 
 from analysis.models import Video
@@ -28,15 +29,20 @@ _COPY_BYTES = 1024 * 1024
 def write(target: Path) -> Manifest:
     """Makes a backup in the new folder ``target``; raises Unusable, and leaves nothing, when it cannot."""
     target = target.expanduser().absolute()
-    _check(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
+        _check(target)
         draft.mkdir(mode=0o700)
         written = _write(draft)
         os.sync()
         os.rename(draft, target)  # noqa: PTH104 -- which, unlike replace, is meant to fail where something lies
     except OSError as error:
         raise Unusable(f"The backup was not kept: {error.strerror} ({error.filename or target}).") from error
+    except (sqlite3.Error, DatabaseError) as error:
+        raise Unusable(
+            f"The backup was not kept, because the database could not be read or copied: {error}. See that the "
+            f"database can be used and that the disk of {target.parent} has room, then make it again."
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return written

@@ -74,14 +74,34 @@ def test_job_that_a_worker_has_just_taken_is_left_alone(queue: Queue) -> None:
     queue.connection.delete(queue.key)
     job = job_of(analysis, queue)
     job.set_status(JobStatus.STARTED)
-    job.last_heartbeat = timezone.now()
+    job.started_at = job.last_heartbeat = timezone.now()
     job.save()
 
     assert tasks.reconcile()["enqueued"] == 0
 
-    job.last_heartbeat = job.enqueued_at = timezone.now() - timedelta(seconds=site.UNMASK.lease_s + 5)
+
+def test_a_row_whose_job_runs_another_row_does_not_wait_for_that_run(queue: Queue) -> None:
+    """A job is a turn: the worker that took it has claimed somebody else's row and is heard from all the while."""
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    job = job_of(analysis, queue)
+    job.set_status(JobStatus.STARTED)
+    job.started_at = timezone.now() - timedelta(seconds=30)
+    job.last_heartbeat = timezone.now()
     job.save()
+
     assert tasks.reconcile()["enqueued"] == 1
+    assert queue.get_job_ids() == [tasks.job_id(analysis)]
+    assert tasks.reconcile()["enqueued"] == 0
+
+
+def test_a_job_that_was_just_taken_from_the_queue_and_not_started_yet_is_left_alone(queue: Queue) -> None:
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+
+    assert tasks.reconcile()["enqueued"] == 0
 
 
 def test_silent_worker_loses_its_analysis_and_the_next_attempt_is_queued(queue: Queue) -> None:
@@ -185,7 +205,7 @@ def test_a_job_that_seems_to_be_taken_in_the_future_is_not_waited_for(queue: Que
     queue.connection.delete(queue.key)
     job = job_of(analysis, queue)
     job.set_status(JobStatus.STARTED)
-    job.last_heartbeat = timezone.now() + timedelta(hours=1)
+    job.started_at = job.last_heartbeat = timezone.now() + timedelta(hours=1)
     job.save()
 
     assert tasks.reconcile()["enqueued"] == 1

@@ -28,7 +28,7 @@ def aged(owner: User, days: float, state: str = State.DONE, video: Video | None 
     """An analysis that was asked for so many days ago, of a video that came then."""
     analysis = make_analysis(state, owner, video)
     then = timezone.now() - timedelta(days=days)
-    Analysis.objects.filter(pk=analysis.pk).update(created_at=then)
+    Analysis.objects.filter(pk=analysis.pk).update(created_at=then, queued_at=then)
     if video is None:
         Video.objects.filter(pk=analysis.video_id).update(uploaded_at=then)
     analysis.refresh_from_db()
@@ -46,7 +46,7 @@ def test_the_shorter_time_holds(settings: Settings, installation: int, own: int 
 
     assert retention.days_of(owner) == days
     assert list(retention.due()) == ([old.video] if days else [])
-    expected = young.created_at + timedelta(days=days) if days else None
+    expected = young.queued_at + timedelta(days=days) if days else None
     assert retention.delete_at(young.video, owner) == expected
 
 
@@ -68,6 +68,22 @@ def test_the_newest_analysis_counts_and_an_unfinished_one_holds_everything_up(se
         aged(owner, 40, state)
 
     assert list(retention.due()) == []
+
+
+def test_trying_again_counts_as_asking(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.RETENTION_DAYS = 30
+    monkeypatch.setattr(tasks, "enqueue", lambda analysis: True)
+    old = aged(make_user(), 40, State.FAILED)
+    assert list(retention.due()) == [old.video]
+
+    assert services.retry(old)
+    Analysis.objects.update(state=State.DONE, verdict="REAL", finished_at=timezone.now())
+
+    assert list(retention.due()) == []
+    old.refresh_from_db()
+    assert retention.delete_at(old.video, old.video.owner) == old.queued_at + timedelta(days=30)
+    assert retention.freed_at(old.video.owner, 1) == old.queued_at + timedelta(days=30)
+    assert old.queued_at > timezone.now() - timedelta(minutes=1)
 
 
 def test_prune_deletes_rows_and_files_and_leaves_the_rest(
@@ -159,7 +175,7 @@ class TestPages:
     @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED, State.QUEUED])
     def test_an_analysis_says_when_its_video_goes(self, client: Client, owner: User, state: str) -> None:
         analysis = make_analysis(state, owner)
-        day = formats.date_format(timezone.localtime(analysis.created_at + timedelta(days=10)), "j M Y")
+        day = formats.date_format(timezone.localtime(analysis.queued_at + timedelta(days=10)), "j M Y")
 
         address = reverse("analysis:detail", args=[analysis.pk])
         assert f"will be deleted on {day}" in client.get(address).content.decode()

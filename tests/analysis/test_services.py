@@ -16,7 +16,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis.exceptions import ConnectionError as QueueDown
 
 from accounts.models import User
-from analysis import inspection, services, tasks, uploads
+from analysis import inspection, services, tallies, tasks, uploads
 from analysis.messages import Code, sentence_for
 from analysis.models import Analysis, State, Video
 from detector.errors import ErrorCode
@@ -403,3 +403,21 @@ def test_full_disk_refuses_and_keeps_nothing(owner: User, monkeypatch: pytest.Mo
     assert refusal.value.code == Code.DISK_FULL
     assert refusal.value.message.startswith("There is no room left on the disk of this site")
     assert (Video.objects.count(), kept_files()) == (0, [])
+
+
+def test_a_refusal_that_cannot_be_counted_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk refuses an upload, and keeps the database from counting that."""
+
+    def full(*_about: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(uploads, "receive", full)
+    monkeypatch.setattr(tallies, "count", full)
+
+    with pytest.raises(services.Refused) as refusal:
+        services.submit(make_user(), SimpleUploadedFile("clip.mp4", b"a clip"), 20)
+
+    assert refusal.value.code == "disk_full"
+    assert "A refusal (disk_full) could not be counted." in caplog.text

@@ -2,10 +2,16 @@
 
 from datetime import timedelta
 from io import StringIO
+from unittest.mock import Mock
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal import auth as totp
+from allauth.usersessions.models import UserSession
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -60,6 +66,15 @@ class TestEntries:
 
         assert Entry.objects.filter(action=Action.LOGGED_IN).count() == 1
         assert Entry.objects.get(action=Action.TRAIL_SHORTENED).details == {"count": 1, "days": 365}
+
+    def test_old_ones_do_not_go_untold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Entry(action=Action.LOGGED_IN, via="web", at=timezone.now() - timedelta(days=400)).save()
+        monkeypatch.setattr(trail, "record", Mock(side_effect=OperationalError("the disk is full")))
+
+        with pytest.raises(OperationalError):
+            trail.forget(365)
+
+        assert told() == [("logged_in", None, "", None)]
 
     @pytest.mark.parametrize(
         ("address", "network"),
@@ -286,6 +301,80 @@ class TestAccounts:
 
         assert told(Action.PASSWORD_CHANGED) == [("password_changed", person.pk, str(person.pk), person.pk)]
 
+    @pytest.fixture
+    def person(self, client: Client) -> User:
+        """Logged in, and known by password a moment ago."""
+        person = make_user("ann@example.org")
+        client.post(reverse("account_login"), {"login": person.email, "password": PASSWORD})
+        client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+        return person
+
+    def test_ending_all_other_sessions_is_told(self, client: Client, person: User) -> None:
+        for _browser in range(2):
+            Client().post(reverse("account_login"), {"login": person.email, "password": PASSWORD})
+
+        for _time in range(2):  # the second time there is none to end
+            client.post(reverse("usersessions_list"))
+
+        entry = Entry.objects.get(action=Action.SESSIONS_ENDED)
+        assert (entry.actor_id, entry.owner_id, entry.details) == (person.pk, person.pk, {"count": 2})
+        assert UserSession.objects.filter(user=person).count() == 1
+
+    def test_the_sessions_page_is_for_people_who_are_logged_in(self) -> None:
+        assert Client().post(reverse("usersessions_list")).status_code == 302
+        assert told() == []
+
+    def test_further_addresses_are_told(self, client: Client, person: User) -> None:
+        address = reverse("account_email")
+        client.post(address, {"action_add": "", "email": "second@example.org"})
+        client.post(address, {"action_remove": "", "email": "second@example.org"})
+
+        entries = Entry.objects.filter(action=Action.ADDRESS_CHANGED, actor_id=person.pk).order_by("pk")
+        assert [entry.details for entry in entries] == [{"change": "added"}, {"change": "removed"}]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_new_recovery_codes_are_told(self, client: Client, person: User) -> None:
+        totp.TOTP.activate(person, totp.generate_totp_secret())
+        RecoveryCodes.activate(person)
+
+        client.post(reverse("mfa_generate_recovery_codes"))
+
+        entry = Entry.objects.get(action=Action.SECOND_FACTOR_ADDED)
+        assert (entry.object_id, entry.details) == (str(person.pk), {"change": "recovery codes made anew"})
+
+    def test_ones_own_name_is_told_as_changed_and_not_kept(self, client: Client, person: User) -> None:
+        for _time in range(2):  # the second time nothing changes
+            client.post(reverse("profile"), {"display_name": "Ann Other", "retention_days": ""})
+
+        entry = Entry.objects.get(action=Action.PERSON_CHANGED)
+        assert (entry.actor_id, entry.details) == (person.pk, {"fields": ["display_name"]})
+
+    def test_an_administrator_made_from_the_shell_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+        call_command("createsuperuser", email="root@example.org", interactive=False, stdout=StringIO())
+
+        root = User.objects.get()
+        entry = Entry.objects.get()
+        assert (entry.action, entry.object_id, entry.details) == ("person_added", str(root.pk), {"is_superuser": True})
+
+    def test_an_administrator_is_not_made_without_its_entry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trail, "record", Mock(side_effect=OperationalError("the disk is full")))
+
+        with pytest.raises(OperationalError):
+            User.objects.create_superuser("root@example.org", PASSWORD)
+
+        assert not User.objects.exists()
+
+    def test_a_password_changed_from_the_shell_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        person, new = make_user("ann@example.org"), "another correct horse"
+        monkeypatch.setattr("getpass.getpass", lambda prompt: new)
+
+        call_command("changepassword", person.email, stdout=StringIO())
+
+        person.refresh_from_db()
+        assert person.check_password(new)
+        assert told() == [("password_changed", None, str(person.pk), person.pk)]
+
     def test_leaving_is_told_as_the_persons_own_doing(self, client: Client) -> None:
         person = make_user()
         pk = person.pk
@@ -328,16 +417,52 @@ class TestAdministration:
         assert entries[Action.PERSON_CHANGED].details == {"fields": ["display_name"]}
 
     @pytest.mark.parametrize(
-        ("action", "noted"),
-        [("disable", "person_changed"), ("enable", "person_changed"), ("remove_second_factor", None)],
+        ("action", "is_active", "noted"),
+        [
+            ("disable", True, "person_changed"),
+            ("enable", False, "person_changed"),
+            ("disable", False, None),
+            ("enable", True, None),
+            ("remove_second_factor", True, None),
+        ],
     )
-    def test_actions_on_people_are_told(self, client: Client, root: User, action: str, noted: str | None) -> None:
-        person = make_user()
+    def test_actions_on_people_are_told_when_they_change_something(
+        self, client: Client, root: User, action: str, is_active: bool, noted: str | None
+    ) -> None:
+        person = make_user(is_active=is_active)
 
         client.post(reverse("admin:accounts_user_changelist"), {"action": action, "_selected_action": [person.pk]})
 
         rows = [row for row in told() if row[2] == str(person.pk)]
         assert rows == ([(noted, root.pk, str(person.pk), person.pk)] if noted else [])
+        person.refresh_from_db()
+        assert person.is_active is {"disable": False, "enable": True}.get(action, is_active)
+
+    @pytest.mark.parametrize("action", ["disable", "enable", "end_sessions", "remove_second_factor"])
+    def test_nothing_is_done_to_people_without_its_entry(
+        self, client: Client, root: User, action: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        person = make_user(is_active=action != "enable")
+        Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "A" * 32})
+        UserSession.objects.create(user=person, ip="127.0.0.1", session_key="a" * 32, user_agent="")
+        before = person.is_active
+        after: list[str] = []
+
+        def delete(self: object, *args: object, **options: object) -> None:
+            after.append("deleted")
+            raise OperationalError("the disk is full")
+
+        monkeypatch.setattr(QuerySet, "delete", delete)
+        monkeypatch.setattr(UserSession, "delete", delete)
+        monkeypatch.setattr(QuerySet, "update", delete)
+        values = {"action": action, "_selected_action": [person.pk]}
+        with pytest.raises(OperationalError):
+            client.post(reverse("admin:accounts_user_changelist"), values)
+
+        assert after == ["deleted"]
+        assert [row for row in told() if row[2] == str(person.pk)] == []
+        person.refresh_from_db()
+        assert person.is_active == before
 
     def test_a_password_set_by_an_administrator_is_told(self, client: Client, root: User) -> None:
         person = make_user()

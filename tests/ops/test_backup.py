@@ -1,6 +1,7 @@
 """A backup of a real installation, restored into an empty one, shows the same; a damaged one is refused."""
 
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -8,14 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings as site
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from django.db import DatabaseError
 
+from analysis import lifecycle
 from deepfakesite import instance
 from deepfakesite.backups import database, manifest, restoring, writing
 from tests.analysis.builders import make_analysis
@@ -230,6 +236,226 @@ def test_what_was_there_comes_back_when_the_restore_fails(backup: Path, tmp_path
     assert rows(folder, "SELECT id, email, password FROM accounts_user") == people
 
 
+class TestRestoring:
+    """One step of a restore, with stand-ins for the database: the tests' own lies in memory."""
+
+    @pytest.fixture(autouse=True)
+    def done(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+        """What was done, in order."""
+        steps: list[str] = []
+        monkeypatch.setattr(restoring, "connections", SimpleNamespace(close_all=lambda: None))
+        monkeypatch.setattr(restoring, "call_command", lambda name, **options: steps.append(name))
+        monkeypatch.setattr(lifecycle, "take_back_all", lambda: 0)
+        monkeypatch.setattr(database, "sqlite_path", lambda: tmp_path / "unmask.sqlite3")
+        monkeypatch.setattr(site, "DATA_DIR", tmp_path)
+        return steps
+
+    def test_what_is_new_is_on_the_disk_before_what_was_there_goes(
+        self, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "unmask.sqlite3").write_text("old")
+        there: list[str] = []
+
+        def sync() -> None:
+            there.extend(path.read_text() for path in (tmp_path / "media").glob(".replaced-*/*"))
+            assert (tmp_path / "unmask.sqlite3").stat().st_size > 3
+
+        monkeypatch.setattr(os, "sync", sync)
+
+        restoring.restore(backup, replace=True)
+
+        assert there == ["old"]
+        assert list((tmp_path / "media").glob(".*")) == []
+
+    @pytest.mark.parametrize("replace", [True, False])
+    def test_what_a_killed_restore_had_taken_away_is_told_and_stays(
+        self, backup: Path, replace: bool, tmp_path: Path
+    ) -> None:
+        left = tmp_path / f"media/.replaced-{os.getpid()}"
+        for folder in (left, tmp_path / "media/.restoring-1"):
+            folder.mkdir(parents=True)
+            (folder / "0-unmask.sqlite3").write_text("old")
+        out, errors = StringIO(), StringIO()
+        recorded: list[str] = []
+
+        with mock.patch("audit.trail.record", lambda *about, **details: recorded.append(about[0])):
+            call_command("restore", str(backup), replace=replace, stdout=out, stderr=errors)
+
+        assert f"{left} holds what was there before a restore that did not end." in errors.getvalue()
+        assert (recorded, out.getvalue()[:8]) == (["restored"], "Restored")
+        assert files_of(left) == {"0-unmask.sqlite3": b"old"}
+        assert list((tmp_path / "media").glob(".*")) == [left]
+
+    @pytest.fixture
+    def dump(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]) -> Path:
+        """A backup of an installation with PostgreSQL, an empty database for it, and other media in its place."""
+        monkeypatch.setattr(restoring, "connection", SimpleNamespace(vendor="postgresql"))
+        monkeypatch.setattr(database, "holds_data", lambda: False)
+        monkeypatch.setattr(database, "restore_postgresql", lambda path: done.append("pg_restore"))
+        folder = tmp_path / "dump"
+        for name in ("unmask.dump", "media/videos/new/original"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("new")
+        files = {name: manifest.sum_of(folder / name) for name in files_of(folder)}
+        manifest.Manifest("0.1.0", "2026-12-01T00:00:00+00:00", "postgresql", "unmask.dump", [], files).write(folder)
+        (tmp_path / "media/videos").mkdir(parents=True)
+        (tmp_path / "media/videos/original").write_text("old")
+        return folder
+
+    def test_the_files_change_places_before_postgresql_is_filled(
+        self, dump: Path, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def restore_postgresql(path: Path) -> None:
+            assert path.read_text() == "new"
+            done.extend(files_of(tmp_path / "media/videos"))
+
+        monkeypatch.setattr(database, "restore_postgresql", restore_postgresql)
+
+        restoring.restore(dump, replace=True)
+
+        assert done == ["new/original", "migrate", "createcachetable"]
+        assert files_of(tmp_path / "media") == {"videos/new/original": b"new"}
+
+    def test_media_beside_an_empty_database_are_replaced_only_when_it_is_said(
+        self, dump: Path, done: list[str], tmp_path: Path
+    ) -> None:
+        with pytest.raises(manifest.Unusable, match=f"There are files in {tmp_path}/media already. .* say --replace"):
+            restoring.restore(dump)
+
+        assert (done, files_of(tmp_path / "media")) == ([], {"videos/original": b"old"})
+
+    @pytest.mark.parametrize("replace", [True, False])
+    def test_a_database_of_postgresql_that_is_not_empty_is_never_replaced(
+        self, dump: Path, done: list[str], replace: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "holds_data", lambda: True)
+
+        with pytest.raises(manifest.Unusable, match="is not empty"):
+            restoring.restore(dump, replace=replace)
+
+        assert done == []
+
+    def test_a_database_that_was_filled_is_told_when_the_rest_fails(
+        self, dump: Path, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails() -> int:
+            raise DatabaseError("the server went away")
+
+        monkeypatch.setattr(lifecycle, "take_back_all", fails)
+
+        with pytest.raises(manifest.Unusable) as refusal:
+            restoring.restore(dump, replace=True)
+
+        assert "was filled, and could not be brought up to date then: the server went away." in str(refusal.value)
+        assert "Nothing was restored" not in str(refusal.value)
+        assert done[0] == "pg_restore"
+        assert files_of(tmp_path / "media") == {"videos/original": b"old"}
+
+    def test_nothing_is_exchanged_when_postgresql_cannot_be_filled(
+        self, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(path: Path) -> None:
+            raise manifest.Unusable("pg_restore failed: no room")
+
+        monkeypatch.setattr(database, "restore_postgresql", fails)
+
+        with pytest.raises(manifest.Unusable, match="pg_restore failed: no room"):
+            restoring.restore(dump, replace=True)
+
+        assert files_of(tmp_path / "media") == {"videos/original": b"old"}
+
+
+class TestSwap:
+    """What was there outlives whatever fails while it changes places with what is new."""
+
+    @pytest.fixture
+    def swap(self, tmp_path: Path) -> restoring.Swap:
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/base").write_text("new")
+        (tmp_path / "base").write_text("old")
+        (tmp_path / "videos").mkdir()
+        (tmp_path / "videos/original").write_text("old")
+        return restoring.Swap(old=tmp_path / "old", new=tmp_path / "new")
+
+    def exchange(self, swap: restoring.Swap) -> None:
+        folder = swap.old.parent
+        with swap.undone_on_failure():
+            swap.take_away(folder / "base")
+            swap.put(swap.new / "base", folder / "base")
+            swap.take_away(folder / "videos")
+            raise DatabaseError("the disk is full")
+
+    def test_it_comes_back(self, swap: restoring.Swap) -> None:
+        with pytest.raises(DatabaseError):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+
+    @pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), KeyboardInterrupt()], ids=repr)
+    @pytest.mark.parametrize("after", [3, 4, 5])
+    def test_it_is_kept_and_named_when_it_cannot_come_back(
+        self, swap: restoring.Swap, error: BaseException, after: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = restoring._rename
+        made: list[Path] = []
+
+        def fails(source: Path, target: Path) -> None:
+            if len(made) == after:
+                raise error
+            made.append(source)
+            rename(source, target)
+
+        monkeypatch.setattr(restoring, "_rename", fails)
+
+        with pytest.raises(manifest.Unusable) as refusal:
+            self.exchange(swap)
+
+        assert f"Nothing of it was deleted: what is not in its place lies in {swap.old}," in str(refusal.value)
+        kept = {name.split("-")[-1]: data for name, data in files_of(swap.old.parent).items() if data == b"old"}
+        assert sorted(Path(name).name for name in kept) == ["base", "original"]
+
+    @pytest.mark.parametrize("made_first", [True, False])
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    def test_an_interrupt_at_a_move_is_undone_too(
+        self, swap: restoring.Swap, at: int, made_first: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = restoring._rename
+        seen: list[Path] = []
+
+        def interrupted(source: Path, target: Path) -> None:
+            seen.append(source)
+            if len(seen) != at + 1 or made_first:
+                rename(source, target)
+            if len(seen) == at + 1:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(restoring, "_rename", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+        assert not swap.old.exists()
+
+    def test_a_copy_to_another_disk_that_broke_off_is_no_old_file(
+        self, swap: restoring.Swap, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = restoring._rename
+
+        def half(source: Path, target: Path) -> None:
+            if source.parent == swap.new:
+                target.write_text("ne")
+                raise OSError(28, "No space left on device")
+            rename(source, target)
+
+        monkeypatch.setattr(restoring, "_rename", half)
+
+        with pytest.raises(OSError, match="No space left"):
+            self.exchange(swap)
+
+        assert files_of(swap.old.parent) == {"base": b"old", "videos/original": b"old"}
+
+
 @pytest.mark.django_db(transaction=True)
 class TestWhileTheSiteRuns:
     """What comes and goes between the first file and the copy of the database."""
@@ -278,18 +504,49 @@ class TestWhileTheSiteRuns:
 
         assert writing.write(tmp_path / "backup").missing == [analysis.video.file.name]
 
-    @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), DatabaseError("gone")])
-    def test_a_failure_leaves_nothing(self, tmp_path: Path, error: Exception) -> None:
+    @pytest.mark.parametrize(
+        ("error", "sentence"),
+        [
+            (OSError(28, "No space left on device"), "The backup was not kept: No space left on device"),
+            (
+                sqlite3.OperationalError("database or disk is full"),
+                "because the database could not be read or copied: database or disk is full. See that the",
+            ),
+            (DatabaseError("gone"), "because the database could not be read or copied: gone. See that the"),
+        ],
+        ids=repr,
+    )
+    def test_a_failure_leaves_nothing_and_is_told(self, tmp_path: Path, error: Exception, sentence: str) -> None:
         make_analysis("done")
 
         def meanwhile() -> None:
             raise error
 
         self.meanwhile = meanwhile
-        with pytest.raises((manifest.Unusable, DatabaseError)):
+        with pytest.raises(manifest.Unusable) as refusal:
             writing.write(tmp_path / "backup")
 
+        assert sentence in str(refusal.value)
         assert {path.name for path in tmp_path.iterdir()} <= {"media"}
+
+    @pytest.mark.parametrize(
+        ("tables", "reason"),
+        [([], "the database is one of an older version"), (["audit_entry"], "the disk is full")],
+    )
+    def test_a_backup_that_the_trail_does_not_tell_of_says_why(
+        self, tmp_path: Path, tables: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from django.db import connection
+
+        make_analysis("done")
+        monkeypatch.setattr("audit.trail.record", mock.Mock(side_effect=DatabaseError("the disk is full")))
+        monkeypatch.setattr(connection.introspection, "table_names", lambda: tables)
+        out, errors = StringIO(), StringIO()
+
+        call_command("backup", tmp_path / "backup", stdout=out, stderr=errors)
+
+        assert errors.getvalue() == f"The audit trail does not tell of this backup: {reason}.\n"
+        assert (tmp_path / "backup" / manifest.NAME).exists()
 
     def test_a_disk_that_is_too_small_is_told_before(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         make_analysis("done")

@@ -12,6 +12,7 @@ import pytest
 import redis
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connections
 from django.utils import timezone
 from rq import Queue
 
@@ -146,6 +147,29 @@ def worker_of(queue: Queue) -> AnalysisWorker:
     worker = AnalysisWorker([queue], connection=queue.connection, serializer=queue.serializer)
     worker.register_birth()  # type: ignore[no-untyped-call]
     return worker
+
+
+@pytest.mark.django_db
+def test_an_analysis_whose_process_the_worker_killed_for_its_time_is_given_back(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ waits for the process that it killed, and knows its number no more when it tells of its death."""
+    worker = worker_of(queue)
+    direct = django_rq.get_queue("default", commit_mode="auto", connection=queue.connection)
+    job = direct.enqueue("os.getpid", job_timeout=-61)  # a minute and a second over its time as soon as it runs
+    worker.prepare_job_execution(job)
+    execution = worker.prepare_execution(job)
+    worker.job_monitoring_interval = 1
+    monkeypatch.setattr(worker, "main_work_horse", lambda job, queue: time.sleep(60))
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's database lies in memory
+    worker.fork_work_horse(job, queue)
+    analysis = make_analysis(owner=make_user())
+    assert lifecycle.claim(analysis.pk, analysis.attempt, tasks.worker_name(worker.horse_pid))
+
+    worker.monitor_work_horse(job, queue, execution)
+
+    analysis.refresh_from_db()
+    assert (analysis.state, analysis.attempt, analysis.lost_leases) == (State.QUEUED, 2, 1)
 
 
 def test_a_worker_makes_itself_known_again_to_a_queue_that_was_emptied(queue: Queue) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from audit import trail
-from audit.models import Action
+from audit.models import Action, Entry
 from deepfakesite.backups import manifest, writing
 
 
@@ -24,12 +24,20 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         try:
             trail.record(Action.BACKED_UP, "installation", files=len(made.files), size_bytes=made.size_bytes)
-        except DatabaseError:  # a backup is what one makes before an upgrade, too
-            self.stderr.write(
-                "The database is one of an older version, so the audit trail does not tell of this backup."
-            )
+        except DatabaseError as error:
+            self.stderr.write(f"The audit trail does not tell of this backup: {_reason(error)}.")
         for name in made.missing:
             self.stderr.write(f"{name} is named in the database and was not in the storage.")
         self.stdout.write(
             f"{options['target']}: {len(made.files)} files, {made.size_bytes / 1024**2:.1f} MiB, as of {made.made_at}."
         )
+
+
+def _reason(error: DatabaseError) -> str:
+    """A backup is what one makes before an upgrade, too: then there may be no audit trail yet."""
+    try:
+        if Entry._meta.db_table not in connection.introspection.table_names():
+            return "the database is one of an older version"
+    except DatabaseError:
+        pass
+    return str(error)

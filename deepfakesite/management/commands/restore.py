@@ -12,7 +12,6 @@ from deepfakesite.backups import manifest, restoring
 
 class Command(BaseCommand):
     help = "Verifies the backup in SOURCE, then puts its database, media and secret key into this installation."
-    requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", type=Path, help="a folder that `backup` wrote")
@@ -36,3 +35,8 @@ class Command(BaseCommand):
             f"Restored {len(found.files)} files as of {found.made_at}, made by version {found.unmask}; {again} again. "
             "Start the site with `make run`."
         )
+        for folder in done.left:
+            self.stderr.write(
+                f"{folder} holds what was there before a restore that did not end. Look through it, and remove it when "
+                "nothing in it is wanted."
+            )
