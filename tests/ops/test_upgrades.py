@@ -70,7 +70,7 @@ def test_a_backup_of_an_earlier_version_is_restored_into_this_one(tmp_path: Path
     program(old, "leave", "first tables")
     made = manage(old, "backup", str(backup))
     assert made.returncode == 0, made.stderr
-    assert "the audit trail does not tell of this backup" in made.stderr
+    assert "The audit trail does not tell of this backup: the database is one of an older version." in made.stderr
 
     restored = manage(new, "restore", str(backup))
 
