@@ -48,9 +48,11 @@ def landmarks(size: int) -> np.ndarray:
     return points * size
 
 
-def row(seed: int, size: int = 96) -> CropRow:
+def row(seed: int, size: int = 96, shade: int = 0) -> CropRow:
     picture = videos.resized(videos.portrait(), size)
-    tinted = np.clip(picture.astype(int) + np.random.default_rng(seed).integers(-40, 41, 3), 0, 255).astype(np.uint8)
+    tinted = np.clip(picture.astype(int) - shade + np.random.default_rng(seed).integers(-40, 41, 3), 0, 255).astype(
+        np.uint8
+    )
     return CropRow(tinted, landmarks(size), seed * 0.1, 80, 30.0)
 
 
@@ -74,6 +76,18 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     clips = [(Clip(f"{label}.mp4", label, "set", f"eve{label}", ""), [row(label, size=64)]) for label in (0, 1)]
     path = tmp_path_factory.mktemp("packs") / "val.npz"
     packs.write(path, clips, size=64, margin=1.45, quality=98)
+    return packs.read(path)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """What stands for the genuine crops of ``pack`` drawn again."""
+    clips = [
+        (Clip("a.mp4", 1, "set1", "ann", "regenerated"), [row(0, shade=60), row(1, shade=60)]),
+        (Clip("c.mp4", 1, "set2", "cid", "regenerated"), [row(4, shade=60)]),
+    ]
+    path = tmp_path_factory.mktemp("packs") / "drawn.npz"
+    packs.write(path, clips, size=96, margin=2.0, quality=98)
     return packs.read(path)
 
 
@@ -180,10 +194,10 @@ def test_a_fake_is_paired_with_a_genuine_clip_of_its_source_or_its_set(pack: Pac
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way: str) -> None:
-    mixture = only(way, pairs=4)
+def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, drawn: Pack, way: str) -> None:
+    batches = PairBatches(pack, pack, SHAPE, only(way, pairs=4), seed=1, first_step=0, regenerated=[drawn])
 
-    crops, _ = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
+    crops, _ = batches.batch(np.random.default_rng(5))
 
     real, fake = crops[::2].int(), crops[1::2].int()
     assert ((real - fake).abs().amax(dim=(1, 2, 3)) > 3).all()
@@ -191,7 +205,7 @@ def test_every_way_of_making_a_pair_gives_two_different_pictures(pack: Pack, way
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "self_blended"])
 def test_the_genuine_one_comes_first_and_is_left_as_it_is(
-    pack: Pack, way: str, monkeypatch: pytest.MonkeyPatch
+    pack: Pack, drawn: Pack, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = Chain.draw(np.random.default_rng(0), strength=0.0)
     monkeypatch.setattr(Chain, "draw", lambda *_: plain)
@@ -201,9 +215,9 @@ def test_the_genuine_one_comes_first_and_is_left_as_it_is(
         if clip.label == 0
         for offset in range(clip.count)
     ]
-    mixture = only(way, pairs=4)
+    batches = PairBatches(pack, pack, SHAPE, only(way, pairs=4), seed=1, first_step=0, regenerated=[drawn])
 
-    crops, labels = PairBatches(pack, pack, SHAPE, mixture, seed=1, first_step=0).batch(np.random.default_rng(5))
+    crops, labels = batches.batch(np.random.default_rng(5))
 
     given = crops.permute(0, 2, 3, 1).numpy()
     found = [any(np.array_equal(one, known) for known in genuine) for one in given]
