@@ -9,14 +9,15 @@ _HIDDEN = ("C", "Zl", "Zp")
 
 def one_line(words: str) -> str:
     """The same words on one line, without what cannot be seen; composed, with single spaces between them."""
-    kept = "".join(" " if _is_hidden(letter) else letter for letter in unicodedata.normalize("NFC", words))
+    kept = "".join(" " if is_hidden(letter) else letter for letter in unicodedata.normalize("NFC", words))
     return " ".join(kept.split())
 
 
 def is_plain(words: str) -> bool:
     """Whether there is nothing in it that cannot be seen."""
-    return not any(_is_hidden(letter) for letter in words)
+    return not any(is_hidden(letter) for letter in words)
 
 
-def _is_hidden(letter: str) -> bool:
+def is_hidden(letter: str) -> bool:
+    """Whether the character cannot be seen, or ends or turns round a line."""
     return unicodedata.category(letter).startswith(_HIDDEN)

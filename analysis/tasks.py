@@ -147,10 +147,10 @@ def _take_back(row: Analysis) -> bool:
 
 
 def _sweep() -> int:
-    """What dead processes left goes at once; all kept folders are looked through only every ``_SWEEP_EVERY_S``."""
+    """What dead processes left goes at once; all kept folders are looked through more seldom."""
     removed = files.sweep_dead()
     now = time.monotonic()
-    every_s = max(_SWEEP_EVERY_S, _SWEEP_SHARED_EVERY_S) if files.is_shared() else _SWEEP_EVERY_S
+    every_s = _SWEEP_SHARED_EVERY_S if files.is_shared() else _SWEEP_EVERY_S
     if now - _swept_at.get("all", float("-inf")) < every_s:
         return removed
     _swept_at["all"] = now
@@ -177,16 +177,14 @@ def _run(pk: str, attempt: int, lease: Lease) -> None:
     except files.StorageDown as error:
         logger.error("Analysis %s, attempt %d: the storage is down: %s", pk, attempt, error)
         lifecycle.fail(pk, attempt, Code.STORAGE_DOWN, str(error))
-    except (OperationalError, InterfaceError) as error:
-        if files.is_no_room(error):
-            logger.exception("Analysis %s, attempt %d: there is no room left.", pk, attempt)
-            lifecycle.fail(pk, attempt, Code.DISK_FULL, f"{type(error).__name__}: {error}")
-        else:  # silence gives the analysis back when the lease ends, which needs no database now
-            logger.warning("Analysis %s, attempt %d: the database was lost (%s); it runs again.", pk, attempt, error)
     except Exception as error:
+        no_room = files.is_no_room(error)
+        if isinstance(error, OperationalError | InterfaceError) and not no_room:
+            # Silence gives the analysis back when the lease ends, which needs no database now.
+            logger.warning("Analysis %s, attempt %d: the database was lost (%s); it runs again.", pk, attempt, error)
+            return
         logger.exception("Analysis %s, attempt %d: failed unexpectedly.", pk, attempt)
-        code = Code.DISK_FULL if files.is_no_room(error) else Code.INTERNAL
-        lifecycle.fail(pk, attempt, code, f"{type(error).__name__}: {error}")
+        lifecycle.fail(pk, attempt, Code.DISK_FULL if no_room else Code.INTERNAL, f"{type(error).__name__}: {error}")
 
 
 class _NotExamined(Exception):

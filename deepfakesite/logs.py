@@ -8,10 +8,10 @@ nothing that a stranger sends can look like a line of its own.
 import json
 import logging
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+from accounts.names import is_hidden
 from audit import context
 
 LINE, JSON = "line", "json"
@@ -67,11 +67,7 @@ def without_keys(words: str) -> str:
 
 def visible(words: str) -> str:
     r"""The same words on one line; what cannot be seen or turns the writing round is written as an escape (\n)."""
-    return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in words)
-
-
-def _is_hidden(letter: str) -> bool:
-    return unicodedata.category(letter).startswith(("C", "Zl", "Zp"))
+    return "".join(_escaped(letter) if is_hidden(letter) else letter for letter in words)
 
 
 def _escaped(letter: str) -> str:

@@ -57,18 +57,22 @@ class LoginMiddleware(LoginRequiredMiddleware):
         return HttpResponseClientRedirect(address)
 
 
-class QueueDownMiddleware:
-    """Says that the queue, or the storage, does not answer where a page cannot do without it.
-
-    The queue's own pages fail, too, for a job or a worker that is not there any more; that is a 404 and no mistake of
-    the site.
-    """
+class _Transparent:
+    """Hands every request on; what a middleware does stands in its other hooks."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
+
+
+class OutageMiddleware(_Transparent):
+    """Says that the queue, or the storage, does not answer where a page cannot do without it.
+
+    The queue's own pages fail, too, for a job or a worker that is not there any more; that is a 404 and no mistake of
+    the site.
+    """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, StorageDown):
@@ -83,17 +87,11 @@ class QueueDownMiddleware:
         return render(request, "503.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class QueuePermissionMiddleware:
+class QueuePermissionMiddleware(_Transparent):
     """The queue's own pages ask for nothing but a member of staff; here they ask for a permission as well.
 
     What they show and do is about analyses, so the administration's permissions for those are what counts.
     """
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -105,18 +103,12 @@ class QueuePermissionMiddleware:
             raise PermissionDenied
 
 
-class BodyLimitMiddleware:
+class BodyLimitMiddleware(_Transparent):
     """Answers 413 by the announced length, before anything reads the body.
 
     Only settings.UPLOAD_VIEWS may take a video; every other address takes a form's worth. A body without a
     Content-Length is not read at all under WSGI.
     """
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -89,7 +89,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.known_browsers.known_browser",
     "django_htmx.middleware.HtmxMiddleware",
-    "deepfakesite.middleware.QueueDownMiddleware",
+    "deepfakesite.middleware.OutageMiddleware",
 ]
 
 TEMPLATES = [

@@ -12,15 +12,14 @@ from accounts.models import User
 from analysis import queries, services
 from analysis.models import Analysis
 
+CHANGE, DELETE = "analysis.change_analysis", "analysis.delete_analysis"
+
 
 def person(request: HttpRequest) -> User:
     """Who asks; 404 for someone who is not logged in (pages are guarded earlier and ask for a log-in instead)."""
     if not _is_known(request.user):
         raise Http404
     return request.user
-
-
-CHANGE, DELETE = "analysis.change_analysis", "analysis.delete_analysis"
 
 
 def analysis_or_404(request: HttpRequest, pk: UUID, *, noted: bool = True, to: str = "") -> Analysis:

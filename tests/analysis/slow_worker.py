@@ -15,10 +15,11 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from analysis import model_versions, tasks
-    from analysis.models import Analysis, ModelVersion
+    from analysis import tasks
+    from analysis.models import Analysis
     from deepfakesite import rq_worker
     from tests.analysis.builders import make_report
+    from tests.analysis.replaced_detector import replace_detector
     from tests.analysis.stand_in import write_pictures
 
     quick = "quick" in sys.argv
@@ -31,11 +32,7 @@ def main() -> None:
         write_pictures(report, pictures)
         return report
 
-    def active() -> tuple[ModelVersion, None]:
-        return ModelVersion.objects.get_or_create(name="slow", version="1", sha256="ab" * 32)[0], None
-
-    tasks._detect = detect
-    model_versions.active = active  # type: ignore[assignment]
+    replace_detector(detect)
     rq_worker.preload = lambda: None
     if quick:
         tasks.reconcile()

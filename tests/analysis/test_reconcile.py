@@ -26,6 +26,14 @@ from tests.analysis.builders import make_analysis
 pytestmark = pytest.mark.django_db
 
 
+def waiting_with_a_job_off_the_queue(queue: Queue) -> Analysis:
+    """As when a worker has taken the job, or has ended with it."""
+    analysis = make_analysis()
+    tasks.enqueue(analysis)
+    queue.connection.delete(queue.key)
+    return analysis
+
+
 def job_of(analysis: Analysis, queue: Queue) -> Job:
     return Job.fetch(tasks.job_id(analysis), connection=queue.connection, serializer=JSONSerializer)
 
@@ -59,9 +67,7 @@ def test_waiting_rows_come_back_after_the_queue_was_emptied(queue: Queue) -> Non
 
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.FINISHED, JobStatus.STOPPED, JobStatus.CANCELED])
 def test_waiting_row_whose_job_is_over_gets_a_new_one(queue: Queue, status: JobStatus) -> None:
-    analysis = make_analysis()
-    tasks.enqueue(analysis)
-    queue.connection.delete(queue.key)
+    analysis = waiting_with_a_job_off_the_queue(queue)
     job_of(analysis, queue).set_status(status)
 
     assert tasks.reconcile()["enqueued"] == 1
@@ -69,9 +75,7 @@ def test_waiting_row_whose_job_is_over_gets_a_new_one(queue: Queue, status: JobS
 
 
 def test_job_that_a_worker_has_just_taken_is_left_alone(queue: Queue) -> None:
-    analysis = make_analysis()
-    tasks.enqueue(analysis)
-    queue.connection.delete(queue.key)
+    analysis = waiting_with_a_job_off_the_queue(queue)
     job = job_of(analysis, queue)
     job.set_status(JobStatus.STARTED)
     job.started_at = job.last_heartbeat = timezone.now()
@@ -82,9 +86,7 @@ def test_job_that_a_worker_has_just_taken_is_left_alone(queue: Queue) -> None:
 
 def test_a_row_whose_job_runs_another_row_does_not_wait_for_that_run(queue: Queue) -> None:
     """A job is a turn: the worker that took it has claimed somebody else's row and is heard from all the while."""
-    analysis = make_analysis()
-    tasks.enqueue(analysis)
-    queue.connection.delete(queue.key)
+    analysis = waiting_with_a_job_off_the_queue(queue)
     job = job_of(analysis, queue)
     job.set_status(JobStatus.STARTED)
     job.started_at = timezone.now() - timedelta(seconds=30)
@@ -97,9 +99,7 @@ def test_a_row_whose_job_runs_another_row_does_not_wait_for_that_run(queue: Queu
 
 
 def test_a_job_that_was_just_taken_from_the_queue_and_not_started_yet_is_left_alone(queue: Queue) -> None:
-    analysis = make_analysis()
-    tasks.enqueue(analysis)
-    queue.connection.delete(queue.key)
+    waiting_with_a_job_off_the_queue(queue)
 
     assert tasks.reconcile()["enqueued"] == 0
 
@@ -200,9 +200,7 @@ def test_what_a_late_heartbeat_left_of_a_job_is_not_taken_for_one(queue: Queue) 
 
 def test_a_job_that_seems_to_be_taken_in_the_future_is_not_waited_for(queue: Queue) -> None:
     """The clock was set back after a worker had taken the job and died with it."""
-    analysis = make_analysis()
-    tasks.enqueue(analysis)
-    queue.connection.delete(queue.key)
+    analysis = waiting_with_a_job_off_the_queue(queue)
     job = job_of(analysis, queue)
     job.set_status(JobStatus.STARTED)
     job.started_at = job.last_heartbeat = timezone.now() + timedelta(hours=1)

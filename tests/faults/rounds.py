@@ -80,6 +80,17 @@ def one_round(rig: Rig, tally: Tally, chance: random.Random, say: Say = lambda _
         say(f"The site printed:\n{rig.log_since_mark()[-PRINTED:]}")
 
 
+def assert_every_promise_is_kept(rig: Rig, fault: Fault) -> None:
+    """One round, always with the same chances; fails with what was not as promised and what the site printed."""
+    tally, printed = Tally(fault), list[str]()
+
+    one_round(rig, tally, random.Random(fault.name), printed.append)
+
+    assert tally.complaints == [], "\n".join(printed)
+    assert tally.acknowledged == tally.done + tally.failed
+    assert tally.lost == 0
+
+
 def _count(rig: Rig, tally: Tally, uploads: set[str]) -> None:
     found = invariants.analyses(rig.kept)
     states = [found[pk]["state"] if pk in found else "gone" for pk in uploads]

@@ -93,8 +93,7 @@ def _watch_storing(folder: Path) -> None:
     def held_store(analysis: Any, *arguments: Any) -> bool:
         won = store(analysis, *arguments)
         if won:
-            with (folder / FINISHED).open("a", encoding="ascii") as log:
-                log.write(f"{analysis.pk.hex} {analysis.attempt} {os.getpid()}\n")
+            note_finished(folder, analysis)
         hold(folder, "stored")
         return won
 
@@ -103,12 +102,17 @@ def _watch_storing(folder: Path) -> None:
     results.store = held_store  # type: ignore[assignment]
 
 
+def note_finished(folder: Path, analysis: Any) -> None:
+    """Write down which attempt was stored, and by which process."""
+    with (folder / FINISHED).open("a", encoding="ascii") as log:
+        log.write(f"{analysis.pk.hex} {analysis.attempt} {os.getpid()}\n")
+
+
 def _replace_detector(folder: Path) -> None:
-    from analysis import model_versions, tasks
-    from analysis.models import ModelVersion
     from deepfakesite import rq_worker
     from detector.errors import DetectorError, ErrorCode
     from tests.analysis.builders import make_report
+    from tests.analysis.replaced_detector import replace_detector
     from tests.analysis.stand_in import write_pictures
 
     def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any, **_more: Any) -> Any:
@@ -124,9 +128,5 @@ def _replace_detector(folder: Path) -> None:
         write_pictures(report, pictures)
         return report
 
-    def active() -> tuple[ModelVersion, None]:
-        return ModelVersion.objects.get_or_create(name="stand-in", version="1", sha256="ab" * 32)[0], None
-
-    tasks._detect = detect
-    model_versions.active = active  # type: ignore[assignment]
+    replace_detector(detect)
     rq_worker.preload = lambda: None

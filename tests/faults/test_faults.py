@@ -1,14 +1,13 @@
 """Each fault once, on sites that are really started: the short form of `make faults`, a few minutes long."""
 
 import os
-import random
 from collections.abc import Iterator
 
 import pytest
 
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.rig import Rig
-from tests.faults.rounds import Tally, one_round, running_site_for
+from tests.faults.rounds import assert_every_promise_is_kept, running_site_for
 
 SHORT = [fault for fault in FAULTS if not fault.as_shipped]  # with every pause as shipped it takes minutes by itself
 FIRST_OF_KIND = {fault.kind: fault for fault in reversed(SHORT)}
@@ -29,11 +28,4 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     indirect=["rig"],
 )
 def test_every_promise_is_kept(rig: Rig, fault: Fault) -> None:
-    tally = Tally(fault)
-    printed: list[str] = []
-
-    one_round(rig, tally, random.Random(fault.name), printed.append)
-
-    assert tally.complaints == [], "\n".join(printed)
-    assert tally.acknowledged == tally.done + tally.failed
-    assert tally.lost == 0
+    assert_every_promise_is_kept(rig, fault)

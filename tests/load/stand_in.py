@@ -17,7 +17,7 @@ from typing import Any
 
 from django.apps import AppConfig
 
-from tests.faults.stand_in import FINISHED, STAGES
+from tests.faults.stand_in import STAGES, note_finished
 from tests.load.plan import FILLING
 
 RUNS = "runs.log"  # a line of JSON for each start and end: what, pk, owner, at
@@ -46,9 +46,8 @@ def drawn_s(chance: random.Random, mean_s: float) -> float:
 
 
 def _replace_detector(folder: Path, mean_s: float) -> None:
-    from analysis import model_versions, tasks
-    from analysis.models import ModelVersion
     from detector.errors import DetectorError, ErrorCode
+    from tests.analysis.replaced_detector import replace_detector
 
     def detect(path: Path, release: Any, frames: int, pictures: Path, lease: Any, **_more: Any) -> Any:
         # Here, in the process of a job, and not above, where the web server's memory would grow by all they need.
@@ -68,11 +67,7 @@ def _replace_detector(folder: Path, mean_s: float) -> None:
         write_pictures(report, pictures)
         return report
 
-    def active() -> tuple[ModelVersion, None]:
-        return ModelVersion.objects.get_or_create(name="stand-in", version="1", sha256="ab" * 32)[0], None
-
-    tasks._detect = detect
-    model_versions.active = active  # type: ignore[assignment]
+    replace_detector(detect)
 
 
 def _note_runs(folder: Path) -> None:
@@ -97,8 +92,7 @@ def _note_runs(folder: Path) -> None:
     def noted_store(analysis: Any, *arguments: Any) -> bool:
         won = store(analysis, *arguments)
         if won:
-            with (folder / FINISHED).open("a", encoding="ascii") as log:
-                log.write(f"{analysis.pk.hex} {analysis.attempt} {os.getpid()}\n")
+            note_finished(folder, analysis)
         return won
 
     def noted_run(pk: str, attempt: int, lease: Any) -> None:

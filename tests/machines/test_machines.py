@@ -4,7 +4,6 @@ One site for all of it, since its start is what takes long. ``make machines`` ru
 """
 
 import http.client
-import random
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 from tests.faults.faults import Fault
 from tests.faults.person import another
 from tests.faults.rig import wait_for
-from tests.faults.rounds import Tally, one_round
+from tests.faults.rounds import assert_every_promise_is_kept
 from tests.machines.faults import FAULTS
 from tests.machines.rig import Machines, running_machines
 from tests.machines.servers import ENCODED
@@ -167,14 +166,7 @@ def test_the_doctor_says_which_settings_are_wrong(rig: Machines) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_every_promise_is_kept(rig: Machines, fault: Fault) -> None:
-    tally = Tally(fault)
-    printed: list[str] = []
-
-    one_round(rig, tally, random.Random(fault.name), printed.append)
-
-    assert tally.complaints == [], "\n".join(printed)
-    assert tally.acknowledged == tally.done + tally.failed
-    assert tally.lost == 0
+    assert_every_promise_is_kept(rig, fault)
 
 
 def test_quotas_hold_when_uploads_race(rig: Machines) -> None:

@@ -164,14 +164,14 @@ def test_a_queue_that_breaks_off_or_falls_silent_is_down(error: Exception) -> No
     request = RequestFactory().get("/admin/django-rq/")
     request.user = AnonymousUser()
 
-    response = middleware.QueueDownMiddleware(lambda _: HttpResponse()).process_exception(request, error)
+    response = middleware.OutageMiddleware(lambda _: HttpResponse()).process_exception(request, error)
 
     assert response is not None
     assert response.status_code == 503
 
 
 def test_other_failures_are_not_taken_for_the_queues() -> None:
-    down = middleware.QueueDownMiddleware(lambda _: HttpResponse())
+    down = middleware.OutageMiddleware(lambda _: HttpResponse())
 
     assert down.process_exception(RequestFactory().get("/"), TimeoutError("of something else")) is None
 
