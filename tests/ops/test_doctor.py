@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django import Settings
 from rq import Queue
 
-from deepfakesite import examination, vitals
+from deepfakesite import examination, valkey
 from deepfakesite.examination import Finding
 from detector import release, sandbox
 from tests import decoders
@@ -204,7 +204,7 @@ def test_one_problem_makes_the_command_end_with_status_1(
 
     for name in ("database", "worker", "weights", "media", "disk_space", "decoder", "confinement", "analysis"):
         monkeypatch.setattr(examination, name, well)
-    monkeypatch.setattr(vitals, "queue_answers", lambda: False)
+    monkeypatch.setattr(valkey, "why_silent", lambda *_: "nobody listens")
 
     with pytest.raises(SystemExit) as ending:
         call_command("doctor", "--no-color")
@@ -212,5 +212,5 @@ def test_one_problem_makes_the_command_end_with_status_1(
     lines = capsys.readouterr().out.splitlines()
     assert ending.value.code == 1
     assert lines[0] == "ok      something: It is well."
-    assert lines[1].startswith("problem queue: The queue's server does not answer (")
+    assert lines[1].startswith("problem queue: The queue's server does not answer (nobody listens)")
     assert lines[-1] == "Something is wrong; see the lines that say so."
