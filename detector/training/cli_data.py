@@ -65,6 +65,7 @@ def add_steps(steps: Any) -> None:
     step = steps.add_parser("contact-sheet", help="a picture of every kind of fake and degradation that training makes")
     step.add_argument("--seed", type=int, default=0)
     step.add_argument("--out", type=Path, required=True, help="the picture to write, ending in .png or .jpg")
+    step.add_argument("--networks", type=Path, help="show what they draw again too; as of regenerate")
     step.set_defaults(run=_contact_sheet)
 
     step = steps.add_parser("initialise", help="a ResNeXt50 that knows ImageNet's features, from ResNet50")
@@ -114,9 +115,10 @@ def _tell_tenths(done: int, total: int) -> None:
 
 
 def _contact_sheet(options: argparse.Namespace) -> None:
-    from detector.training import contact_sheet  # noqa: PLC0415 -- slow import
+    from detector.training import contact_sheet, regenerate  # noqa: PLC0415 -- slow import
 
-    contact_sheet.write(options.out, options.seed)
+    wheel = options.networks
+    contact_sheet.write(options.out, options.seed, regenerate.read_networks(wheel) if wheel else ())
     print(f"{options.out} written")
 
 

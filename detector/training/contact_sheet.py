@@ -23,6 +23,7 @@ from detector.training.clip_fakes import Course, Frames, Kind, manipulated
 from detector.training.composites import Landmarks, Picture, swap_face, swap_mouth
 from detector.training.degrade import Chain
 from detector.training.fakes import restored, self_blend
+from detector.training.regenerate import Upscaler
 from detector.video import probe, sample
 
 CELL, GAP, LEFT, HEAD = 88, 3, 112, 30  # pixels
@@ -59,20 +60,20 @@ DEGRADATIONS: dict[str, Chain] = {
 }
 
 
-def write(path: Path, seed: int = 0) -> None:
+def write(path: Path, seed: int = 0, upscalers: Sequence[Upscaler] = ()) -> None:
     """Write the sheet as PNG or JPEG, as ``path`` is named. The same seed gives the same sheet. About ten seconds.
 
-    Raises ValueError for another ending.
+    What ``upscalers`` draw again is shown too, where there are any. Raises ValueError for another ending.
     """
     options = {".png": [], ".jpg": [cv2.IMWRITE_JPEG_QUALITY, QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, QUALITY]}
     if path.suffix.lower() not in options:
         raise ValueError(f"The sheet {path} should be named with the ending .png or .jpg.")
-    _, encoded = cv2.imencode(path.suffix.lower(), draw(seed)[:, :, ::-1], options[path.suffix.lower()])
+    _, encoded = cv2.imencode(path.suffix.lower(), draw(seed, upscalers)[:, :, ::-1], options[path.suffix.lower()])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded.tobytes())
 
 
-def draw(seed: int = 0) -> Picture:
+def draw(seed: int = 0, upscalers: Sequence[Upscaler] = ()) -> Picture:
     """The sheet, (H, W, 3) uint8 RGB: a strip for each thing shown, and its name to the left."""
     collins, hopper = _face(read_photograph()), _face(_hopper())
     random = np.random.default_rng(seed)
@@ -81,6 +82,9 @@ def draw(seed: int = 0) -> Picture:
         pairs = [make(face, other, random) for face, other in [(collins, hopper), (hopper, collins)] * 2]
         cells = [cell for genuine, fake in pairs for cell in (genuine, fake, _difference(genuine, fake))]
         strips.append(_strip(name, [_cut(cell) for cell in cells]))
+    if upscalers:
+        cells = [cell for pair in _drawn([collins, hopper], upscalers) for cell in (*pair, _difference(*pair))]
+        strips.append(_strip("drawn again", [_cut(cell) for cell in cells]))
     strips.append(_heading("Degradations: the same for both of a pair, in training several at once"))
     fake = swap_face(*collins, *hopper, np.random.default_rng(seed))
     strips.append(_names(list(DEGRADATIONS)))
@@ -92,6 +96,12 @@ def draw(seed: int = 0) -> Picture:
     )
     strips += _clip_strips(Frames([hopper[0]], [hopper[1]]), random)
     return np.concatenate(strips)
+
+
+def _drawn(shown: Sequence[Face], upscalers: Sequence[Upscaler]) -> list[tuple[Picture, Picture]]:
+    """Four pairs of a genuine crop and what a network drew of it, the networks in turn."""
+    pairs = [(shown[number % len(shown)][0], upscalers[number % len(upscalers)]) for number in range(4)]
+    return [(picture, upscaler.drawn_again(picture)) for picture, upscaler in pairs]
 
 
 def _clip_strips(donor: Frames, random: Generator) -> list[Picture]:

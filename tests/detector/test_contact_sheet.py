@@ -1,15 +1,21 @@
 """The contact sheet: drawn from public-domain photographs, with every kind of fake and degradation on it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 import pytest
+from torch.nn import functional
 
 from detector.training import contact_sheet
 from detector.training.__main__ import main
 from detector.training.contact_sheet import CELL, COLUMNS, DEGRADATIONS, FAKES, GAP, LEFT, PLAIN
+from detector.training.regenerate import Upscaler
 from tests.portraits import crop
+
+if TYPE_CHECKING:
+    from detector.training.ncnn_graph import NcnnGraph
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "training" / "fakes.jpg"
 
@@ -23,6 +29,10 @@ def read(path: Path) -> np.ndarray:
     picture = cv2.imread(str(path))
     assert picture is not None
     return picture[:, :, ::-1]
+
+
+def edges(picture: np.ndarray) -> float:
+    return float(np.abs(np.diff(picture, axis=1)).mean())
 
 
 def test_another_seed_draws_another_sheet(sheet: np.ndarray) -> None:
@@ -43,6 +53,19 @@ def test_every_kind_of_fake_is_shown_beside_its_genuine_picture_and_their_differ
         assert np.abs(genuine - fake).max() > 8
         assert np.abs(difference - 128).max() > 20
         assert np.abs(difference[:4] - 128).max() < 8  # above the face
+
+
+def test_what_networks_draw_again_is_a_strip_of_its_own(sheet: np.ndarray) -> None:
+    enlarged = cast("NcnnGraph", lambda x: functional.interpolate(x, scale_factor=4, mode="bilinear"))
+    row = contact_sheet.HEAD + len(FAKES) * (CELL + GAP)
+
+    drawn = contact_sheet.draw(seed=0, upscalers=[Upscaler(enlarged)])
+
+    added = drawn[row : row + CELL + GAP]
+    assert np.array_equal(np.concatenate([drawn[:row], drawn[row + CELL + GAP :]]), sheet)
+    genuine, fake = (added[:CELL, LEFT + place * (CELL + GAP) :][:, :CELL].astype(float) for place in (0, 1))
+    assert genuine.std() > 20
+    assert 0 < edges(fake) < 0.9 * edges(genuine)  # this network knows no detail
 
 
 def test_every_degradation_but_none_changes_a_picture() -> None:
@@ -76,6 +99,6 @@ def test_another_ending_is_refused_before_anything_is_written(
     assert not target.parent.exists()
 
 
-def test_the_documented_sheet_is_small_and_of_this_size(sheet: np.ndarray) -> None:
-    assert read(DOCUMENTED).shape == sheet.shape
+def test_the_documented_sheet_is_small_and_shows_what_networks_draw_too(sheet: np.ndarray) -> None:
+    assert read(DOCUMENTED).shape == (len(sheet) + CELL + GAP, *sheet.shape[1:])
     assert DOCUMENTED.stat().st_size < 400_000
