@@ -122,6 +122,43 @@ def test_a_file_name_is_shown_as_words_everywhere(client: Client, name: str) -> 
     assert MARK in shown or MARK not in name
 
 
+class Writing(HTMLParser):
+    """Where a page has words with ``MARK`` that no <bdi> keeps from turning the writing beside them round."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.mixed: list[str] = []
+        self.isolated, self._apart, self._title = 0, False, False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._apart, self._title = self._apart or tag == "bdi", self._title or tag == "title"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._apart, self._title = self._apart and tag != "bdi", self._title and tag != "title"
+
+    def handle_data(self, data: str) -> None:
+        if MARK in data and not self._title:
+            self.isolated += self._apart
+            if not self._apart:
+                self.mixed.append(data)
+
+
+def test_a_name_in_hebrew_leaves_the_words_beside_it_where_they_are(client: Client) -> None:
+    browser = Client()
+    client.force_login(make_user(display_name=f"\u05d3\u05e0\u05d4 {MARK}"))
+    browser.force_login(make_user(staff=True))
+    analysis = upload(client, f"\u05d5\u05d9\u05d3\u05d0\u05d5 {MARK} (1).mp4")
+    for state in (State.QUEUED, State.FAILED, State.DONE):
+        bring_to(analysis, state)
+        paths = [reverse(f"analysis:{page}", args=[analysis.pk]) for page in (*PAGES, "compare")]
+        for path in [reverse("analysis:list"), *paths]:
+            for one in (client, browser):
+                writing = Writing(one.get(path).content.decode())
+                assert writing.mixed == [], path
+                assert writing.isolated or path.endswith("compare/") or one is browser, path
+
+
 def bring_to(analysis: Analysis, state: State) -> None:
     from django.utils import timezone
 
