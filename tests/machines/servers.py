@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -330,11 +331,11 @@ class Relay:
 
 
 class Bucket:
-    """A SeaweedFS with one bucket, reached through a relay that can be cut."""
+    """A SeaweedFS with one bucket that takes TLS alone, reached through a relay that can be cut."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, with_certificates: Certificates) -> None:
         folder.mkdir()
-        self._port = free_port()
+        self._port, self._authority = free_port(), with_certificates.authority
         identity = {
             "name": "unmask",
             "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
@@ -349,6 +350,8 @@ class Bucket:
             "s3.port": str(self._port),
             "s3.port.grpc": str(free_port()),
             "s3.config": str(folder / "s3.json"),
+            "s3.cert.file": str(with_certificates.certificate),
+            "s3.key.file": str(with_certificates.key),
             "master.volumeSizeLimitMB": "64",
             "master.telemetry": "false",
             "volume.max": "32",
@@ -372,7 +375,8 @@ class Bucket:
 
     def url(self, prefix: str = "kept") -> str:
         secret = SECRET.replace("/", "%2F").replace("+", "%2B")
-        return f"s3://{KEY}:{secret}@127.0.0.1:{self.relay.port}/{BUCKET}?region=us-east-1&tls=off&prefix={prefix}"
+        place = f"127.0.0.1:{self.relay.port}/{BUCKET}"
+        return f"s3://{KEY}:{secret}@{place}?region=us-east-1&ca={self._authority}&prefix={prefix}"
 
     def objects(self, prefix: str = "kept") -> dict[str, int]:
         """Every object below the prefix with its size, past the relay."""
@@ -387,7 +391,9 @@ class Bucket:
     def status_without_key(self, name: str) -> int:
         """What a stranger who knows the address of an object is answered."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{BUCKET}/kept/{name}", timeout=10) as answer:
+            address = f"https://127.0.0.1:{self._port}/{BUCKET}/kept/{name}"
+            trusted = ssl.create_default_context(cafile=self._authority)
+            with urllib.request.urlopen(address, timeout=10, context=trusted) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -400,7 +406,8 @@ class Bucket:
     def _client(self) -> Any:
         return boto3.client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{self._port}",
+            endpoint_url=f"https://127.0.0.1:{self._port}",
+            verify=str(self._authority),
             aws_access_key_id=KEY,
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
@@ -450,7 +457,7 @@ def running_servers(folder: Path) -> Iterator[Servers]:
     folder.chmod(0o755)
     made = certificates(folder)
     servers = Servers(
-        made, Database(folder / "postgres", made), Queue(folder / "queue", made), Bucket(folder / "bucket")
+        made, Database(folder / "postgres", made), Queue(folder / "queue", made), Bucket(folder / "bucket", made)
     )
     with contextlib.ExitStack() as stack:
         for each in (servers.bucket, servers.queue, servers.database):

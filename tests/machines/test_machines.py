@@ -4,6 +4,7 @@ One site for all of it, since its start is what takes long. ``make machines`` ru
 """
 
 import http.client
+import json
 import re
 import subprocess
 import sys
@@ -158,6 +159,10 @@ def test_the_doctor_says_which_settings_are_wrong(rig: Machines) -> None:
     assert "problem media The storage refused doctor/probe.txt" in said
     assert "Check STORAGE_URL: address, key, secret, bucket" in said
     assert "thieves" not in said
+    strange = {"STORAGE_URL": re.sub(r"&ca=[^&]+", "", variables["STORAGE_URL"])}
+    said = examined(rig.work_folder, **variables | strange)
+    assert "problem media The storage did not answer for doctor/probe.txt" in said
+    assert "SSL validation failed" in said
     said = examined(rig.work_folder, **variables | elsewhere)
     assert "problem queue The queue's server does not answer (" in said
     assert "certificate verify failed" in said
@@ -184,6 +189,83 @@ def test_quotas_hold_when_uploads_race(rig: Machines) -> None:
     assert sum(bool(answer.pk) for answer in answers) == 4, [answer.status for answer in answers]
     rig.struck()
     assert rig.come_to_rest(60)[1] == []
+
+
+RACE = """
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
+import django
+django.setup()
+from django.db import connection
+from analysis import lifecycle
+from analysis.models import Analysis
+
+def all_claimed():
+    try:
+        return list(iter(lambda: getattr(lifecycle.claim_next("racer"), "pk", None), None))
+    finally:
+        connection.close()
+
+def ended(pk):
+    return lifecycle.fail(pk, 1, "internal")
+
+Analysis.objects.count()
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(4) as workers:
+    claimed = [pk for found in workers.map(lambda _number: all_claimed(), range(4)) for pk in found]
+print(json.dumps(sorted(map(str, claimed))), flush=True)
+sys.stdin.readline()
+print(json.dumps([pk for pk in sorted(map(str, Analysis.objects.values_list("pk", flat=True))) if ended(pk)]))
+"""
+LINE = """
+import django
+django.setup()
+from tests.analysis.builders import make_analysis, make_user
+for _person in range(3):
+    owner = make_user(max_running=7)
+    for _number in range(7):
+        print(make_analysis(owner=owner).pk)
+"""
+
+
+def test_of_workers_on_many_machines_one_alone_claims_and_ends_an_attempt(rig: Machines, tmp_path: Path) -> None:
+    """Four processes of four threads each, in a database of their own; PostgreSQL alone decides between them."""
+    variables = {"DATABASE_URL": rig.shared.database.make("raced"), "DJANGO_SETTINGS_MODULE": "deepfakesite.settings"}
+    assert manage(tmp_path, "migrate", **variables).returncode == 0
+    told = environment(tmp_path, **variables)
+    made = subprocess.run([sys.executable, "-c", LINE], env=told, cwd=ROOT, check=True, capture_output=True, text=True)
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE], env=told, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _number in range(4)
+    ]
+    try:
+        assert {_said(racer) for racer in racers} == {"ready"}
+        claimed = _raced(racers)
+        ended = _raced(racers)
+    finally:
+        for racer in racers:
+            racer.communicate()
+
+    assert sorted(pk for of_one in claimed for pk in of_one) == sorted(made.stdout.split())
+    assert sorted(pk for of_one in ended for pk in of_one) == sorted(made.stdout.split())
+    assert sum(map(bool, claimed)) > 1, claimed  # it was a race
+
+
+def _raced(racers: "list[subprocess.Popen[str]]") -> list[list[str]]:
+    """Let all of them go at one moment; what each of them won."""
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    return [json.loads(_said(racer)) for racer in racers]
+
+
+def _said(racer: "subprocess.Popen[str]") -> str:
+    assert racer.stdout is not None
+    return racer.stdout.readline().strip()
 
 
 def test_a_backup_goes_into_an_empty_database_and_bucket(rig: Machines, tmp_path: Path) -> None:
