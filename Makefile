@@ -88,7 +88,7 @@ audit: ## Ask the advisory database about every pinned package; needs the networ
 	$(AUDIT)/bin/python -m pip install --disable-pip-version-check -q pip-audit==$(PIP_AUDIT)
 	cat requirements.txt requirements-nodeps.txt requirements-dev.txt constraints.txt | sed 's/#.*//' | \
 		grep -E '^[A-Za-z]' | sed 's/\[.*\]//' | sort -u > $(AUDIT)/pinned.txt
-	$(AUDIT)/bin/pip-audit --no-deps --disable-pip -r $(AUDIT)/pinned.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r $(AUDIT)/pinned.txt
 
 clean: ## Remove the virtual environment and every cache; data stay
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var/check
