@@ -122,6 +122,10 @@ class Reader:
             self._child().read_into(picture.data.cast("B"), should_stop)
             yield index, time_s, picture
 
+    def cpu_s(self) -> float:
+        """Processor seconds that the child has used so far, all its threads together; 0 once it is closed."""
+        return 0.0 if self._running is None else self._running.cpu_s()
+
     def _message(self, should_stop: ShouldStop) -> dict[str, Any]:
         """The child's next message; raises the refusal that it may be."""
         head = bytearray(LENGTH.size)
