@@ -23,8 +23,8 @@ from detector.tracking import Sighting
 
 STAGES = ("reading", "faces", "judging", "drawing")
 STAGE_ENDS = {"reading": 0.03, "faces": 0.62, "judging": 0.88, "drawing": 1.0}  # shares of the whole, by usual cost
-# What the time is told of, in order: "probe" is the decoder's start, the first frame and the hash; "decode" the wait for
-# frames; "detect" the search with landmarks; "write" JPEG and disk. The time of each is this process's.
+# Stages whose time is told, in order. probe: the decoder's start, the first frame and the hash; decode: the wait for
+# frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
 TIMED = ("probe", "decode", "detect", "track", "crop", "network", "verdict", "heatmap", "draw", "write")
 LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
 MIN_FRAMES, MAX_FRAMES = 10, 120
@@ -62,9 +62,9 @@ def analyze(
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
     asked between frames and between batches. ``sha256`` saves reading the file when it is known. ``reader`` is one on
-    this path that was entered already, so that its start costs no time here. ``stopwatch`` is one to look at afterwards: it gets the stages TIMED, and the
-    processor time of the decoder's process too. Raises as a Reader does; when the decoder
-    is stopped, the frames read until then count for nothing.
+    this path that was entered already, so that its start costs no time here. ``stopwatch`` is one to look at
+    afterwards: it gets the stages TIMED, and the processor time of the decoder's process too. Raises as a Reader does;
+    when the decoder is stopped, the frames read until then count for nothing.
     """
     if reader is None:
         with Reader(path, (settings or Settings()).limits) as own:
@@ -86,12 +86,12 @@ def analyze(
     with watch.stage("probe"):
         info = reader.info(job.should_stop)
         digest = sha256 or _sha256(path)
-    probing_cpu_s = reader.cpu_s()
+    probing_cpu_s = reader.usage().cpu_s
     watch.add("probe", probing_cpu_s)
     job.progress("reading", 1.0)
     followed = job.follow(reader, keep=out_dir is not None)
-    watch.add("decode", max(0.0, reader.cpu_s() - probing_cpu_s))
     reader.close()
+    watch.add("decode", max(0.0, reader.usage().cpu_s - probing_cpu_s))
     with watch.stage("network"):
         outputs = job.judge(followed.tracks)
     with watch.stage("verdict"):

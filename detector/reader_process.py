@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from detector.errors import DetectorError, ErrorCode
+from detector.process_usage import Usage, of_process
 from detector.reader_messages import packed, write_all
 from detector.sandbox import Bounds
 
@@ -111,14 +112,9 @@ class Child:
                 pipe.close()
         self._stderr.close()
 
-    def cpu_s(self) -> float:
-        """Processor seconds that the child has used so far; 0 where the system does not tell (Linux does) or it is gone."""
-        if sys.platform != "linux":
-            return 0.0
-        try:  # the clock of a process by its number, as clock_getcpuclockid(3) makes it; Python has it for threads alone
-            return time.clock_gettime((~self._process.pid << 3) | 2)
-        except OSError:
-            return 0.0
+    def usage(self) -> Usage:
+        """What it has used so far."""
+        return of_process(self._process.pid)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send ``message``. Nothing is said when the child is gone; that is seen when it is read."""

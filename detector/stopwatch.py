@@ -24,7 +24,7 @@ class Spent:
 
 
 class Stopwatch:
-    """Seconds by stage. A stage may be entered often, and from several threads; one thread is in one stage at a time."""
+    """Seconds by stage. A stage may be entered often and from several threads, but a thread is in one at a time."""
 
     def __init__(self) -> None:
         self.spent: dict[str, Spent] = {}

@@ -10,12 +10,29 @@ from detector.inference import Network, load_network
 from detector.pipeline import STAGES, TIMED, Settings, analyze
 from detector.release import default_release
 from detector.report import Reason, Report, Verdict
+from detector.stopwatch import Stopwatch
 from tests import videos
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     return load_network(default_release(), threads=2)
+
+
+def test_the_times_by_stage_are_those_of_the_stopwatch_given(network: Network, tmp_path: Path) -> None:
+    watch = Stopwatch()
+
+    report = analyze(
+        videos.face_clip(tmp_path / "clip.mp4", duration_s=1.0), network, Settings(frames=10), stopwatch=watch
+    )
+
+    assert {name: round(spent.wall_s, 3) for name, spent in watch.spent.items()} == {
+        name: seconds for name, seconds in report.timings_s.items() if name != "total"
+    }
+    assert set(TIMED) - set(report.timings_s) == {"heatmap", "write"}  # nobody asked for pictures
+    assert (
+        watch.spent["probe"].cpu_s > watch.spent["decode"].cpu_s > 0
+    )  # a small clip: most of it is the decoder's start
 
 
 @pytest.fixture(scope="module")

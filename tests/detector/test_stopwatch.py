@@ -37,9 +37,13 @@ def test_times_of_a_stage_add_up_and_what_lies_between_counts_for_none(clock: Si
 def test_a_stage_that_raises_is_counted_and_ended(clock: SimpleNamespace) -> None:
     watch = Stopwatch()
 
-    with pytest.raises(ValueError, match="broken"), watch.stage("detect"):
-        _pass(clock, 1.0, 1.0)
-        raise ValueError("broken")
+    def break_down() -> None:
+        with watch.stage("detect"):
+            _pass(clock, 1.0, 1.0)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        break_down()
     _pass(clock, 1.0, 1.0)
     with watch.stage("network"):
         _pass(clock, 1.0, 2.0)
