@@ -45,6 +45,10 @@ def markdown(result: dict[str, Any], folder: str) -> Iterator[str]:
         if name in drawn:
             yield from (f"![{words}]({folder}/{name})", "")
     yield from _runs(result)
+    yield ""
+    for run in result["runs"]:
+        if run["baseline"] and "left_out" in run["baseline"]:
+            yield f"The usual way is left out on {run['video']}: {run['baseline']['left_out']}"
 
 
 def of_reference(result: dict[str, Any]) -> Run | None:

@@ -215,11 +215,12 @@ class TestUsualWay:
         assert list(left_out) == ["left_out"]
         assert left_out["left_out"].endswith("words.mp4 holds no frame that OpenCV can read.")
 
-    def test_one_that_dies_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_that_dies_is_left_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(usual, "COMMAND", ("/bin/sh", "-c", "echo broken >&2; exit 9"))
 
-        with pytest.raises(children.BenchError, match="exit code 9: broken"):
-            usual.measure(tmp_path / "clip.mp4", 10, tmp_path / "out")
+        left_out = usual.measure(tmp_path / "clip.mp4", 10, tmp_path / "out")
+
+        assert left_out == {"left_out": "It ended with exit code 9. broken"}
 
 
 class TestTable:

@@ -75,6 +75,12 @@ def test_a_single_clip_has_no_figures_and_no_growth(document: Path) -> None:
     assert [path.name for path in document.with_suffix("").iterdir()] == ["measured.json"]
 
 
+def test_why_the_usual_way_is_missing_is_told(document: Path) -> None:
+    page.write(document, result(measured_run(baseline={"left_out": "There is no room."})))
+
+    assert "The usual way is left out on sample-1080p-10s-1.mp4: There is no room.\n" in document.read_text()
+
+
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("Nothing here.")
 
