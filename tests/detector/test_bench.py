@@ -14,12 +14,13 @@ from detector.bench import cases, children, machine, measure, run, text, usual
 from detector.bench.cases import Case, Clip
 from detector.errors import DetectorError, ErrorCode
 from detector.pipeline import TIMED
+from detector.release import MODELS_DIR
 from tests.detector.measurements import floor, measured_run, result
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    model = Path("detector/models/resnext50-lstm-0.1.0").resolve()
+    model = MODELS_DIR / "resnext50-lstm-0.1.0"
     steps: list[str] = []
     found = run.run([Case(Clip(360, 1.0), 10, model)], steps.append)
     assert steps == [
