@@ -74,9 +74,16 @@ def _begin(result: dict[str, Any]) -> str:
 
 
 def _budget(result: dict[str, Any]) -> Iterator[str]:
+    rows = list(budget.rows(result))
+    if not rows:
+        yield from (
+            "None of the clips that the budget speaks of was measured; `make performance` measures them all.",
+            "",
+        )
+        return
     yield "| budget, warm, 60 frames | allowed | measured | of the processor, ÷ cores | kept |"
     yield "| --- | ---: | ---: | ---: | --- |"
-    for row in budget.rows(result):
+    for row in rows:
         yield f"| {row.what} | {row.allowed} | {row.measured} | {row.at_best} | {'yes' if row.is_kept else '**no**'} |"
     yield ""
 

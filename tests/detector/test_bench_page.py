@@ -75,6 +75,13 @@ def test_a_single_clip_has_no_figures_and_no_growth(document: Path) -> None:
     assert [path.name for path in document.with_suffix("").iterdir()] == ["measured.json"]
 
 
+def test_a_page_without_the_clips_of_the_budget_says_so(document: Path) -> None:
+    page.write(document, result(measured_run(Clip(height=360))))
+
+    assert "None of the clips that the budget speaks of was measured" in document.read_text()
+    assert "allowed" not in document.read_text()
+
+
 def test_why_the_usual_way_is_missing_is_told(document: Path) -> None:
     page.write(document, result(measured_run(baseline={"left_out": "There is no room."})))
 
