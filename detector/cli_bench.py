@@ -76,12 +76,6 @@ def add_commands(commands: Any) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     result = _earlier(options.measured) if options.measured else _measure(options)
-    if options.json:
-        print_json(result)
-    else:
-        from detector.bench import text  # noqa: PLC0415 -- needed by this command alone
-
-        print(text.as_table(result), flush=True)
     if options.write:
         from detector.bench import page  # noqa: PLC0415 -- slow import
 
@@ -89,6 +83,12 @@ def _bench(options: argparse.Namespace) -> int:
             page.write(options.write, result)
         except ValueError as error:
             raise Refused(str(error)) from error
+    if options.json:
+        print_json(result)
+    else:
+        from detector.bench import text  # noqa: PLC0415 -- needed by this command alone
+
+        print(text.as_table(result), flush=True)
     return OK
 
 
