@@ -3,6 +3,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all: -c constraints.txt
+# The faster model first: it is measured at every point of the sweep.
+MODELS := $(addprefix detector/models/,resnext50-lstm-0.1.0 clip-vit-b16-lstm-0.1.0)
 TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html')
 # The checks keep what they write apart from an installation's own data.
 CHECKED := DATA_DIR=var/check
@@ -15,7 +17,7 @@ PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	faults load fuzz guesser audit machines screenshots clean
+	faults load performance fuzz guesser audit machines screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +72,9 @@ faults: setup-dev ## Do 200 rounds of harm to real sites (ROUNDS=…; needs root
 load: setup-dev ## Have many people use a real site and renew docs/load.md (PEOPLE=50 ANALYSES=500 MINUTES=10 WORKERS=2)
 	$(PY) -m tests.load --people $(or $(PEOPLE),50) --analyses $(or $(ANALYSES),500) --minutes $(or $(MINUTES),10) \
 		--workers $(or $(WORKERS),2) --write docs/load.md
+
+performance: setup-dev ## Measure what an analysis costs, with every model, and renew docs/performance.md (half an hour)
+	$(PY) -m detector bench --sweep --baseline --model $(MODELS) --write docs/performance.md
 
 machines: setup-dev ## Two machines that share PostgreSQL, Redis over TLS and an S3 storage, and what befalls them
 	$(PY) -m pytest tests/machines

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from detector import cli_measure
+from detector import cli_bench, cli_measure
 from detector.cli_options import (
     OK,
     Refused,
     add_depth,
     add_limits,
-    check_frames,
     limits_of,
     print_json,
     release_of,
@@ -118,30 +117,6 @@ def _probe(options: argparse.Namespace) -> int:
     return OK
 
 
-def _bench(options: argparse.Namespace) -> int:
-    from detector import bench  # noqa: PLC0415 -- slow import
-
-    if not 1 <= options.seconds <= 600:
-        raise Refused(f"The sample clip must last between 1 and 600 seconds, not {options.seconds:g}.")
-    check_frames(options.frames)
-    try:
-        result = bench.bench(
-            options.videos,
-            options.frames,
-            options.model,
-            sample_height=options.height,
-            sample_s=options.seconds,
-            on_step=lambda words: print(words, file=sys.stderr),
-        )
-    except bench.BenchError as error:
-        raise Refused(str(error)) from error
-    if options.json:
-        print_json(result)
-    else:
-        print(bench.as_table(result), flush=True)
-    return OK
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m detector", description="Judges whether the faces in a video are genuine or generated."
@@ -164,16 +139,5 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_probe)
 
     cli_measure.add_commands(commands)
-
-    command = commands.add_parser("bench", help="measure seconds by stage and peak memory on this machine")
-    command.add_argument("--json", action="store_true", help="print the measurements as JSON")
-    command.add_argument(
-        "--height", type=int, choices=(360, 720, 1080, 2160), default=1080, help="of the sample clip (default: 1080)"
-    )
-    command.add_argument("--seconds", type=float, default=10.0, help="length of the sample clip (default: 10)")
-    command.add_argument(
-        "--videos", type=Path, nargs="+", default=[], metavar="VIDEO", help="to be measured after the sample clip"
-    )
-    add_depth(command)
-    command.set_defaults(run=_bench)
+    cli_bench.add_commands(commands)
     return parser

@@ -4,7 +4,6 @@ Training and serving both come this way, so a network is trained on crops made a
 at a time: what is kept of each is its faces' crops and, on request, a smaller JPEG to draw on.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector import crops, faces, jpeg, tracking
 from detector.release import CropShape
+from detector.stopwatch import Stopwatch
 from detector.tracking import Sighting
 
 
@@ -34,8 +34,6 @@ class Followed:
     frames: list[Frame] = field(default_factory=list)
     tracks: list[list[Sighting]] = field(default_factory=list)  # the person seen most first
     people_left_out: int = 0  # beyond ``max_people``
-    reading_s: float = 0.0  # waiting for pictures
-    finding_s: float = 0.0  # faces, crops, tracks
 
 
 def follow(
@@ -46,34 +44,35 @@ def follow(
     max_people: int,
     keep_width: int | None = None,
     on_frame: Callable[[int], None] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Followed:
     """The people in ``pictures``, which are what ``sample`` of a Reader yields; ``on_frame`` is told how many are done.
 
+    ``stopwatch`` gets the stages decode (waiting for pictures), detect, crop, track, and draw (the JPEGs kept).
     Raises what the pictures' source raises. Memory holds one picture, the crops, and the JPEGs when ``keep_width`` is
     given.
     """
-    followed = Followed()
+    followed, watch = Followed(), stopwatch or Stopwatch()
     sightings: list[list[Sighting]] = []
     cuts: set[int] = set()
     histogram: NDArray[np.float32] | None = None
-    clock = time.perf_counter()
-    for index, time_s, picture in pictures:
-        followed.reading_s += time.perf_counter() - clock
-        clock = time.perf_counter()
-        before, histogram = histogram, tracking.colour_histogram(picture)
-        if before is not None and tracking.is_cut(before, histogram):
-            cuts.add(index)
-        found = faces.find(picture, max_faces)
-        sightings.append([_sighting(picture, face, index, time_s, shape) for face in found])
-        followed.frames.append(_kept(picture, index, time_s, keep_width))
-        followed.finding_s += time.perf_counter() - clock
+    for index, time_s, picture in watch.each("decode", pictures):
+        with watch.stage("track"):
+            before, histogram = histogram, tracking.colour_histogram(picture)
+            if before is not None and tracking.is_cut(before, histogram):
+                cuts.add(index)
+        with watch.stage("detect"):
+            found = faces.find(picture, max_faces)
+        with watch.stage("crop"):
+            sightings.append([_sighting(picture, face, index, time_s, shape) for face in found])
+        with watch.stage("draw"):
+            followed.frames.append(_kept(picture, index, time_s, keep_width))
         if on_frame is not None:
             on_frame(index + 1)
-        clock = time.perf_counter()
-    pieces = tracking.link(sightings, cuts)
-    tracks = tracking.join(pieces, lambda pixels: faces.encoding(pixels, shape.margin), len(followed.frames))
+    with watch.stage("track"):
+        pieces = tracking.link(sightings, cuts)
+        tracks = tracking.join(pieces, lambda pixels: faces.encoding(pixels, shape.margin), len(followed.frames))
     followed.tracks, followed.people_left_out = tracks[:max_people], len(tracks[max_people:])
-    followed.finding_s += time.perf_counter() - clock
     return followed
 
 

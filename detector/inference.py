@@ -40,7 +40,7 @@ class Network:
         self.release = release
         try:
             arrays = weights.stored(release)
-            graph = _graph(release, arrays)
+            graph = build_graph(release, arrays)
             heads = {name: array for name, array in arrays.items() if not name.startswith(weights.BACKBONE)}
             self._heads = weights.single_precision(heads)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -125,7 +125,7 @@ def load_network(release: Release, threads: int | None = None) -> Network:
     return Network(release, threads)
 
 
-def _graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
+def build_graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
     shape = release.network
     if shape.recurrence not in ("lstm", *memoryless.RECURRENCES) or shape.colours not in ("rgb", "bgr"):
         raise ValueError(f"no network has the recurrence {shape.recurrence} and the colours {shape.colours}")

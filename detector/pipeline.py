@@ -2,14 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector import drawing, heatmap, jpeg, verdict
 from detector.errors import DetectorError, ErrorCode
@@ -17,16 +17,18 @@ from detector.following import Followed, Frame, follow
 from detector.inference import FrameOutput, Network
 from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
+from detector.stopwatch import Spent, Stopwatch
 from detector.stream import Limits, StreamInfo
 from detector.tracking import Sighting
 
 STAGES = ("reading", "faces", "judging", "drawing")
 STAGE_ENDS = {"reading": 0.03, "faces": 0.62, "judging": 0.88, "drawing": 1.0}  # shares of the whole, by usual cost
+# Stages whose time is told, in order. probe: the decoder's start, the first frame and the hash; decode: the wait for
+# frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
+TIMED = ("probe", "decode", "detect", "track", "crop", "network", "verdict", "heatmap", "draw", "write")
 LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
 MIN_FRAMES, MAX_FRAMES = 10, 120
 KEEP_WIDTH = 1280
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,16 @@ def analyze(
     should_stop: Callable[[], bool] | None = None,
     sha256: str | None = None,
     reader: Reader | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Report:
     """Examine the video at ``path`` and say what was found.
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
     asked between frames and between batches. ``sha256`` saves reading the file when it is known. ``reader`` is one on
-    this path that was entered already, so that its start costs no time here. Raises as a Reader does; when the decoder
-    is stopped, the frames read until then count for nothing.
+    this path that was entered already, so that its start costs no time here. ``stopwatch`` is one to look at
+    afterwards: it gets the stages TIMED, and the processor time of the decoder's process too. Raises as a Reader does;
+    when the decoder is stopped, the frames read until then count for nothing.
     """
     if reader is None:
         with Reader(path, (settings or Settings()).limits) as own:
@@ -73,23 +77,31 @@ def analyze(
                 should_stop=should_stop,
                 sha256=sha256,
                 reader=own,
+                stopwatch=stopwatch,
             )
     settings = settings or Settings()
-    job = _Job(network, settings, on_progress or _ignore, should_stop or _never)
+    watch = stopwatch or Stopwatch()
+    job = _Job(network, settings, on_progress or _ignore, should_stop or _never, watch)
     started = time.perf_counter()
-    info = job.timed("probe", lambda: reader.info(job.should_stop))
-    digest = sha256 or job.timed("probe", lambda: _sha256(path))
+    with watch.stage("probe"):
+        info = reader.info(job.should_stop)
+        digest = sha256 or _sha256(path)
+    probing_cpu_s = reader.usage().cpu_s
+    watch.add("probe", probing_cpu_s)
     job.progress("reading", 1.0)
     followed = job.follow(reader, keep=out_dir is not None)
     reader.close()
-    outputs = job.timed("network", lambda: job.judge(followed.tracks))
-    tracks = job.timed("verdict", lambda: job.tracks(followed.tracks, outputs))
+    watch.add("decode", max(0.0, reader.usage().cpu_s - probing_cpu_s))
+    with watch.stage("network"):
+        outputs = job.judge(followed.tracks)
+    with watch.stage("verdict"):
+        tracks = job.tracks(followed.tracks, outputs)
     people = sum(track.probability_fake is not None for track in tracks)
     frames = [SampledFrame(frame.index, frame.time_s) for frame in followed.frames]
     if out_dir is not None:
-        tracks, frames = job.timed("pictures", lambda: job.draw(out_dir, followed, outputs, tracks))
+        tracks, frames = job.draw(out_dir, followed, outputs, tracks)
     overall, probability, reasons = verdict.video_verdict(tracks)
-    job.timings_s["total"] = time.perf_counter() - started
+    total_s = time.perf_counter() - started
     job.progress("drawing", 1.0)
     return Report(
         verdict=overall,
@@ -102,7 +114,7 @@ def analyze(
         frames=tuple(frames),
         video=_video_info(info, digest),
         model=_model_info(network),
-        timings_s={name: round(seconds, 3) for name, seconds in job.timings_s.items()},
+        timings_s={**_wall_s(watch.spent), "total": round(total_s, 3)},
         libraries=library_versions(),
         people_left_out=followed.people_left_out,
     )
@@ -117,16 +129,10 @@ class _Job:
         settings: Settings,
         on_progress: Callable[[str, float], None],
         should_stop: Callable[[], bool],
+        watch: Stopwatch,
     ) -> None:
         self.network, self.settings = network, settings
-        self.on_progress, self.should_stop = on_progress, should_stop
-        self.timings_s: dict[str, float] = {}
-
-    def timed(self, stage: str, work: Callable[[], T]) -> T:
-        clock = time.perf_counter()
-        result = work()
-        self.timings_s[stage] = self.timings_s.get(stage, 0.0) + time.perf_counter() - clock
-        return result
+        self.on_progress, self.should_stop, self.watch = on_progress, should_stop, watch
 
     def progress(self, stage: str, share: float) -> None:
         """``share`` of this stage, 0 to 1."""
@@ -139,16 +145,15 @@ class _Job:
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
 
     def follow(self, reader: Reader, keep: bool) -> Followed:
-        followed = follow(
+        return follow(
             reader.sample(self.settings.frames, self.should_stop),
             self.network.release.crop,
             max_faces=self.settings.max_faces_per_frame,
             max_people=self.settings.max_people,
             keep_width=KEEP_WIDTH if keep else None,
             on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
+            stopwatch=self.watch,
         )
-        self.timings_s |= {"read": followed.reading_s, "faces": followed.finding_s}
-        return followed
 
     def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:
         """The network on every crop, track by track."""
@@ -217,7 +222,7 @@ class _Job:
         frames = []
         for frame in followed.frames:
             self.check()
-            frames.append(_draw_frame(out_dir, frame, tracks))
+            frames.append(self._draw_frame(out_dir, frame, tracks))
             self.progress("drawing", (len(drawn) + len(frames)) / steps)
         return drawn, frames
 
@@ -227,17 +232,26 @@ class _Job:
         for sample, seen, cam in zip(track.samples, sightings, output.maps, strict=True):
             crop = f"crop-{track.index:02}-{sample.frame_index:03}.jpg"
             map_name = f"heatmap-{track.index:02}-{sample.frame_index:03}.jpg"
-            (out_dir / crop).write_bytes(jpeg.encode(seen.crop.pixels, quality=92))
-            overlaid = drawing.overlay(seen.crop.pixels, heatmap.contributions(cam, bias, calibration))
-            (out_dir / map_name).write_bytes(jpeg.encode(overlaid, quality=85))
+            with self.watch.stage("heatmap"):
+                overlaid = drawing.overlay(seen.crop.pixels, heatmap.contributions(cam, bias, calibration))
+            with self.watch.stage("write"):
+                (out_dir / crop).write_bytes(jpeg.encode(seen.crop.pixels, quality=92))
+                (out_dir / map_name).write_bytes(jpeg.encode(overlaid, quality=85))
             samples.append(replace(sample, crop=crop, heatmap=map_name))
         return replace(track, samples=tuple(samples))
 
+    def _draw_frame(self, out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
+        name = f"frame-{frame.index:03}.jpg"
+        with self.watch.stage("draw"):
+            drawn = _drawn(frame, tracks)
+        with self.watch.stage("write"):
+            (out_dir / name).write_bytes(jpeg.encode(drawn, quality=85))
+        return SampledFrame(frame.index, frame.time_s, name)
 
-def _draw_frame(out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
+
+def _drawn(frame: Frame, tracks: Sequence[Track]) -> NDArray[np.uint8]:
     if frame.jpeg is None:
         raise ValueError("The frame was not kept.")
-    picture = jpeg.decode(frame.jpeg)
     faces = []
     for track in tracks:
         for sample in track.samples:
@@ -245,9 +259,11 @@ def _draw_frame(out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> Sampled
                 x0, y0, x1, y1 = (round(value * frame.scale) for value in sample.box)
                 box, label = (x0, y0, x1, y1), str(track.index + 1)
                 faces.append(drawing.DrawnFace(box, track.verdict, sample.probability_fake, label))
-    name = f"frame-{frame.index:03}.jpg"
-    (out_dir / name).write_bytes(jpeg.encode(drawing.annotate(picture, faces), quality=85))
-    return SampledFrame(frame.index, frame.time_s, name)
+    return drawing.annotate(jpeg.decode(frame.jpeg), faces)
+
+
+def _wall_s(spent: Mapping[str, Spent]) -> dict[str, float]:
+    return {name: round(spent[name].wall_s, 3) for name in TIMED if name in spent}
 
 
 def _video_info(info: StreamInfo, sha256: str) -> VideoInfo:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
+from detector.process_usage import Usage
 from detector.reader_messages import LENGTH, MAX_MESSAGE_BYTES
 from detector.reader_process import Allowance, Child, ReaderError, crashed
 from detector.sandbox import Confinement
@@ -54,6 +55,7 @@ class Reader:
     def __init__(self, path: Path, limits: Limits | None = None, allowance: Allowance | None = None) -> None:
         self.path, self.limits, self.allowance = path, limits or Limits(), allowance or Allowance()
         self._size_bytes = 0
+        self._usage = Usage()
         self._running: Child | None = None
         self._confinement: Confinement | None = None
         self._info: StreamInfo | None = None
@@ -72,6 +74,7 @@ class Reader:
     def close(self) -> None:
         """End the child at once; harmless twice."""
         if self._running is not None:
+            self._usage = self._running.usage()
             self._running.close()
             self._running = None
 
@@ -121,6 +124,10 @@ class Reader:
             picture = np.empty((height, width, 3), np.uint8)
             self._child().read_into(picture.data.cast("B"), should_stop)
             yield index, time_s, picture
+
+    def usage(self) -> Usage:
+        """What the child has used so far; once it is closed, what it had used by then."""
+        return self._usage if self._running is None else self._running.usage()
 
     def _message(self, should_stop: ShouldStop) -> dict[str, Any]:
         """The child's next message; raises the refusal that it may be."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from detector.errors import DetectorError, ErrorCode
+from detector.process_usage import Usage, of_process
 from detector.reader_messages import packed, write_all
 from detector.sandbox import Bounds
 
@@ -110,6 +111,10 @@ class Child:
             if pipe is not None:
                 pipe.close()
         self._stderr.close()
+
+    def usage(self) -> Usage:
+        """What it has used so far."""
+        return of_process(self._process.pid)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send ``message``. Nothing is said when the child is gone; that is seen when it is read."""

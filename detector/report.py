@@ -115,7 +115,7 @@ class Report:
     frames: tuple[SampledFrame, ...]
     video: VideoInfo
     model: ModelInfo
-    timings_s: dict[str, float]  # by stage: probe, read, faces, network, verdict, pictures, total
+    timings_s: dict[str, float]  # by stage (pipeline.TIMED) and "total"; earlier reports: read, faces, pictures
     libraries: dict[str, str]  # name -> version of what was used to compute
     people_left_out: int = 0  # seen in the fewest frames of a crowd, and not examined
     schema_version: int = SCHEMA_VERSION

@@ -4,6 +4,7 @@ The photographed face moves, turns and comes nearer over a blurred, grainy backg
 following faces all have real work to do. No footage of anybody is needed; see ``samples/LICENSE.md``.
 """
 
+import itertools
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ PHOTOGRAPH = Path(__file__).parent / "samples" / "astronaut.jpg"
 
 # Head and shoulders in the photograph, (x0, y0, x1, y1); the face itself is about 110 px wide.
 _HEAD = (92, 0, 352, 260)
+MAX_FACES = 4
 _GRAINS = 4  # backgrounds with different grain, shown in turn
 
 Picture = npt.NDArray[np.uint8]
@@ -41,19 +43,19 @@ def make_clip(
 ) -> None:
     """Write an H.264 clip (yuv420p, no sound) to ``path``; the suffix chooses the container (.mp4, .mov, .mkv).
 
-    With two faces, the second is the mirrored, darker photograph on the right. The same arguments give the same
-    pictures. Raises ValueError for odd or tiny sizes, and for anything but one or two faces. A 10 s clip at 1080p takes
-    some twenty seconds.
+    Every second face from the left is the mirrored, darker photograph. The same arguments give the same pictures.
+    Raises ValueError for odd or tiny sizes, and for anything but one to MAX_FACES faces. A 10 s clip at 1080p takes
+    some thirty seconds of processor time.
     """
     if width % 2 or height % 2 or min(width, height) < 64:
         raise ValueError(f"Width and height must be even and at least 64, not {width} x {height}.")
-    if faces not in (1, 2):
-        raise ValueError(f"A clip shows one or two faces, not {faces}.")
+    if not 1 <= faces <= MAX_FACES:
+        raise ValueError(f"A clip shows one to {MAX_FACES} faces, not {faces}.")
     if seconds <= 0 or frame_rate <= 0:
         raise ValueError("Seconds and frame rate must be above zero.")
     rate = Fraction(frame_rate).limit_denominator(1001)
     backgrounds = _backgrounds(width, height)
-    heads = _heads(faces)
+    heads = list(itertools.islice(itertools.cycle(_heads()), faces))
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -63,6 +65,27 @@ def make_clip(
                 _draw_head(picture, head, place, faces, index / float(rate))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+def repeat_clip(clip: Path, times: int, target: Path) -> None:
+    """Write what ``clip`` shows ``times`` times over to ``target``, without encoding it anew: a long clip at no cost.
+
+    Raises ValueError where ``times`` is below 1.
+    """
+    if times < 1:
+        raise ValueError(f"A clip is shown at least once, not {times} times.")
+    with av.open(str(clip)) as source, av.open(str(target), "w") as container:
+        video = source.streams.video[0]
+        stream = container.add_stream_from_template(video)
+        packets = [packet for packet in source.demux(video) if packet.size]
+        once = sum(packet.duration or 0 for packet in packets)
+        for turn in range(times):
+            for packet in packets:
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts = (packet.pts or 0) + turn * once, (packet.dts or 0) + turn * once
+                again.duration, again.time_base = packet.duration, packet.time_base
+                again.is_keyframe, again.stream = packet.is_keyframe, stream
+                container.mux(again)
 
 
 def _backgrounds(width: int, height: int) -> list[Picture]:
@@ -79,8 +102,8 @@ def _backgrounds(width: int, height: int) -> list[Picture]:
     return [np.clip(soft + each, 0, 255).astype(np.uint8) for each in grains]
 
 
-def _heads(faces: int) -> list[npt.NDArray[np.float32]]:
-    """Head and shoulders with a soft round edge, the second mirrored and darker.
+def _heads() -> list[npt.NDArray[np.float32]]:
+    """Head and shoulders with a soft round edge, and the same mirrored and darker.
 
     Each is (260, 260, 4) float32 RGBA between 0 and 1, its colours premultiplied.
     """
@@ -91,7 +114,7 @@ def _heads(faces: int) -> list[npt.NDArray[np.float32]]:
     alpha = np.clip((1 - np.hypot(rows, columns)) / 0.18, 0, 1)[:, :, None].astype(np.float32)
     first = np.concatenate([colour * alpha, alpha], axis=2)
     second = np.concatenate([colour[:, ::-1] ** 1.3 * alpha, alpha], axis=2)
-    return [first, second][:faces]
+    return [first, second]
 
 
 def _draw_head(picture: Picture, head: npt.NDArray[np.float32], place: int, faces: int, time_s: float) -> None:

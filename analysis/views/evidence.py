@@ -27,10 +27,18 @@ BAND_WORDS = {
 }
 STAGE_WORDS = {
     "probe": _("Opening the file"),
-    "read": _("Reading the frames"),
-    "faces": _("Finding and following faces"),
+    "decode": _("Decoding the frames"),
+    "detect": _("Finding faces"),
+    "track": _("Following people"),
+    "crop": _("Cutting faces out"),
     "network": _("Judging with the network"),
     "verdict": _("Weighing the verdict"),
+    "heatmap": _("Drawing heatmaps"),
+    "draw": _("Drawing frames"),
+    "write": _("Storing pictures"),
+    # Of reports from before the stages were told apart:
+    "read": _("Reading the frames"),
+    "faces": _("Finding and following faces"),
     "pictures": _("Drawing pictures"),
     "total": _("All together"),
 }

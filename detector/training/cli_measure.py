@@ -1,4 +1,4 @@
-"""The steps of training's command line that measure and describe a finished model: heads, peers and card."""
+"""The steps of training's command line that measure: heads, peers and card of a finished model, and the usual way."""
 
 import argparse
 import json
@@ -46,6 +46,12 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--heads", type=Path, metavar="JSON", help="heads' JSON")
     step.set_defaults(run=_card)
 
+    step = steps.add_parser("usual-way", help="one video as most programs judge it, for `python -m detector bench`")
+    step.add_argument("video", type=Path)
+    step.add_argument("--frames", type=int, default=60, help="how many, from the first on (default: 60)")
+    step.add_argument("--out", type=Path, required=True, help="gets crops, heatmaps and annotated frames")
+    step.set_defaults(run=_usual_way)
+
 
 def _heads(options: argparse.Namespace) -> None:
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
@@ -92,6 +98,17 @@ def _card(options: argparse.Namespace) -> None:
 
     more = More(options.robustness, options.peers, options.heads)
     write_card(options.folder, options.description, options.validation, options.test, more)
+
+
+def _usual_way(options: argparse.Namespace) -> None:
+    from detector.bench.measure import Meter, peak_memory_bytes  # noqa: PLC0415 -- slow import
+    from detector.training import usual_way  # noqa: PLC0415 -- slow import
+
+    usual_way.check_memory(options.video)
+    model = usual_way.load()
+    meter = Meter()
+    found = usual_way.examine(options.video, options.frames, model, options.out)
+    print(json.dumps({**usual_way.told(found), **meter.read(), "peak_memory_bytes": peak_memory_bytes()}))
 
 
 class _Lines:

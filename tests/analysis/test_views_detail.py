@@ -15,7 +15,8 @@ from django.utils import timezone
 from accounts.models import User
 from analysis.messages import reason_sentence, sentence_for
 from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State, Verdict
-from detector import release
+from analysis.views import evidence
+from detector import pipeline, release
 from detector.errors import DetectorError, ErrorCode
 from detector.report import Reason
 from detector.report import Verdict as Answer
@@ -504,3 +505,7 @@ def test_staff_are_told_whose_it_is(user: User) -> None:
     page = page_of(client, make_analysis(State.DONE, owner=user))
 
     assert f"belongs to {user.email}" in page
+
+
+def test_each_stage_whose_time_is_told_has_words_for_people() -> None:
+    assert {*pipeline.TIMED, "total"} <= evidence.STAGE_WORDS.keys()

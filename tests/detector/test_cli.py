@@ -138,7 +138,15 @@ def test_unknown_or_missing_arguments_are_refused(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--seconds", "0"], "1 and 600 seconds"), (["--frames", "5"], "frames"), (["--seconds", "x"], "seconds")],
+    [
+        (["--seconds", "0"], "1 and 600 seconds"),
+        (["--seconds", "10", "601"], "1 and 600 seconds"),
+        (["--frames", "5"], "frames"),
+        (["--seconds", "x"], "seconds"),
+        (["--workers", "0"], "number of workers"),
+        (["--sweep", "--height", "360"], "Leave --height"),
+        (["--write", "nowhere.md"], "no page nowhere.md"),
+    ],
 )
 def test_bench_refuses_what_it_cannot_measure(
     capsys: pytest.CaptureFixture[str], arguments: list[str], words: str

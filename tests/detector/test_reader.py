@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import pytest
 
 from detector import reader_process, sandbox, video
 from detector.errors import DetectorError, ErrorCode
+from detector.process_usage import Usage, of_process
 from detector.reader import Allowance, Reader, ReaderError
 from detector.stream import Limits
 from tests import decoders, videos
@@ -63,6 +65,22 @@ def test_frames_can_be_had_again_and_smaller_from_the_same_child(clip: Path) -> 
 def test_a_rotated_video_is_upright_at_any_size(tmp_path: Path) -> None:
     with Reader(videos.rotated_clip(tmp_path / "clip.mp4", 90)) as reader:
         assert {picture.shape for _, _, picture in reader.sample(3, max_side=320)} == {(320, 180, 3)}
+
+
+def test_what_the_child_has_used_is_known_while_it_works_and_afterwards(clip: Path) -> None:
+    reader = Reader(clip)
+    assert reader.usage() == Usage()
+    with reader:
+        reader.info()
+        begun = reader.usage()
+        list(reader.sample(10))
+        done = reader.usage()
+
+    assert 0 < begun.cpu_s < done.cpu_s <= reader.usage().cpu_s
+    # It is a program of its own: what this process has in memory does not count for it.
+    assert (
+        10e6 < begun.peak_memory_bytes <= reader.usage().peak_memory_bytes < of_process(os.getpid()).peak_memory_bytes
+    )
 
 
 def test_nothing_stays_of_a_child(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detector import faces
-from detector.sample_clip import make_clip, read_photograph
+from detector.sample_clip import make_clip, read_photograph, repeat_clip
 
 
 def _pictures(path: Path) -> list[NDArray[np.uint8]]:
@@ -43,7 +43,7 @@ def test_clip_keeps_a_broadcast_frame_rate(tmp_path: Path) -> None:
         assert container.streams.video[0].average_rate == Fraction(30000, 1001)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 4])
 def test_clip_shows_as_many_faces_as_asked_for(tmp_path: Path, count: int) -> None:
     make_clip(tmp_path / "clip.mp4", seconds=1.0, width=640, height=360, faces=count)
 
@@ -68,13 +68,29 @@ def test_same_arguments_give_the_same_pictures(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_pictures(tmp_path / "one.mp4"), _pictures(tmp_path / "two.mp4"))
 
 
+def test_repeated_clip_shows_the_same_again_and_can_be_sought(tmp_path: Path) -> None:
+    once, thrice = tmp_path / "once.mp4", tmp_path / "thrice.mp4"
+    make_clip(once, seconds=0.6, width=128, height=96)
+
+    repeat_clip(once, 3, thrice)
+
+    np.testing.assert_array_equal(_pictures(thrice), _pictures(once) * 3)
+    with av.open(str(thrice)) as container:
+        stream = container.streams.video[0]
+        assert float((stream.duration or 0) * (stream.time_base or 0)) == pytest.approx(1.8)
+        keys = [float((packet.pts or 0) * packet.time_base) for packet in container.demux(stream) if packet.is_keyframe]
+        assert [key - keys[0] for key in keys] == pytest.approx([0.0, 0.6, 1.2])
+    with pytest.raises(ValueError, match="at least once"):
+        repeat_clip(once, 0, thrice)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"width": 321}, "even"),
         ({"height": 32}, "at least 64"),
-        ({"faces": 3}, "one or two faces"),
-        ({"faces": 0}, "one or two faces"),
+        ({"faces": 5}, "one to 4 faces"),
+        ({"faces": 0}, "one to 4 faces"),
         ({"seconds": 0}, "above zero"),
         ({"frame_rate": -1}, "above zero"),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import marked
+from detector import marked
 from tests.faults.faults import FAULTS
 from tests.faults.rig import PATIENCE
 from tests.faults.rounds import Tally

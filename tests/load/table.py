@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import marked
+from detector import marked
 from tests.load.run import Load, Seen
 
 BEGIN, END = "<!-- load: begin (made by `make load`) -->", "<!-- load: end -->"

@@ -1,0 +1,123 @@
+"""What the measuring processes do: examine a video cold and warm, or at the same moment as others."""
+
+import os
+import time
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detector.process_usage import of_process
+
+if TYPE_CHECKING:
+    from detector.inference import Network
+    from detector.report import Report
+
+WARMING_FRAMES = 10
+START_S = 900.0  # that one waits for the others before all begin
+
+
+@dataclass(frozen=True)
+class Job:
+    """An analysis to be measured."""
+
+    video: Path
+    frames: int
+    model: Path | None
+    pictures: Path  # the folder that they are written to
+
+
+class Meter:
+    """Seconds on the clock and of the processor since it was made; ended children of this process count too."""
+
+    def __init__(self) -> None:
+        self._wall_s, self._cpu_s = time.perf_counter(), _cpu_s()
+
+    def read(self) -> dict[str, float]:
+        return rounded(time.perf_counter() - self._wall_s, _cpu_s() - self._cpu_s)
+
+
+def rounded(wall_s: float, cpu_s: float) -> dict[str, float]:
+    """A time as the measurements tell it."""
+    return {"wall_s": round(wall_s, 4), "cpu_s": round(cpu_s, 4)}
+
+
+def examine(job: Job) -> dict[str, Any]:
+    """Examine the video twice in this process, which must be a new one."""
+    whole = Meter()
+    network, loading = _load(job)
+    first = _analyse(job, network)
+    cold = whole.read()
+    second = _analyse(job, network)
+    report = second.report
+    return {
+        "width": report.video.width,
+        "height": report.video.height,
+        "duration_s": report.video.duration_s,
+        "frames_analyzed": report.frames_analyzed,
+        "people": len(report.tracks),
+        "crops": sum(len(track.samples) for track in report.tracks),
+        "model": f"{report.model.name} {report.model.version}",
+        "verdict": report.verdict.value,
+        "probability_fake": report.probability_fake,
+        "cold": {"stages": {**loading, **first.stages}, **cold},
+        "warm": {"stages": second.stages, **second.whole},
+        "peak_memory_bytes": peak_memory_bytes() + max(first.decoder_bytes, second.decoder_bytes),
+    }
+
+
+def take_part(barrier: Barrier, job: Job) -> tuple[float, float, float]:
+    """Examine the video, warm, from the moment at which all others are ready too.
+
+    Begin and end on the monotonic clock, which the processes of a machine share, and processor seconds.
+    """
+    network, _ = _load(job)
+    _analyse(Job(job.video, WARMING_FRAMES, job.model, job.pictures), network)
+    barrier.wait(START_S)
+    meter, begin_s = Meter(), time.monotonic()
+    _analyse(job, network)
+    return begin_s, time.monotonic(), meter.read()["cpu_s"]
+
+
+def peak_memory_bytes() -> int:
+    """Of this process so far."""
+    return of_process(os.getpid()).peak_memory_bytes
+
+
+@dataclass(frozen=True)
+class _Analysed:
+    stages: dict[str, dict[str, float]]
+    whole: dict[str, float]
+    decoder_bytes: int  # the peak of the decoder's process
+    report: "Report"
+
+
+def _load(job: Job) -> tuple["Network", dict[str, dict[str, float]]]:
+    """The network, and what it took to import the libraries and to load it."""
+    meter = Meter()
+    from detector import inference, pipeline, release  # noqa: F401, PLC0415 -- slow import, and its time is measured
+
+    imported = meter.read()
+    meter = Meter()
+    network = inference.load_network(release.load_release(job.model) if job.model else release.default_release())
+    return network, {"import": imported, "load": meter.read()}
+
+
+def _analyse(job: Job, network: "Network") -> _Analysed:
+    from detector import pipeline  # noqa: PLC0415 -- slow import, made before
+    from detector.reader import Reader  # noqa: PLC0415 -- as above
+    from detector.stopwatch import Spent, Stopwatch  # noqa: PLC0415 -- as above
+
+    watch, meter = Stopwatch(), Meter()
+    settings = pipeline.Settings(frames=job.frames)
+    with Reader(job.video, settings.limits) as reader:
+        report = pipeline.analyze(job.video, network, settings, out_dir=job.pictures, reader=reader, stopwatch=watch)
+    whole = meter.read()
+    spent = {name: watch.spent.get(name, Spent()) for name in pipeline.TIMED}
+    stages = {name: rounded(one.wall_s, one.cpu_s) for name, one in spent.items()}
+    return _Analysed(stages, whole, reader.usage().peak_memory_bytes, report)
+
+
+def _cpu_s() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
