@@ -1,6 +1,8 @@
 """The upload page and the page that examines a video again: what is accepted, and how a refusal comes back."""
 
 import errno
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,25 @@ def test_a_video_is_taken_and_its_page_shown(client: Client, user: User, clip: P
     assert response.headers["Location"] == reverse("analysis:detail", args=[analysis.pk])
     assert (analysis.video.owner, analysis.video.name, analysis.frames_requested) == (user, "talk.mp4", 25)
     assert analysis.state == State.QUEUED
+
+
+@pytest.mark.usefixtures("user")
+def test_a_video_is_hashed_as_it_arrives_and_not_read_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch, clip: Path
+) -> None:
+    def read_again(file: TemporaryUploadedFile, chunk_size: int | None = None) -> None:
+        raise AssertionError("The whole upload was read once more.")
+
+    monkeypatch.setattr(TemporaryUploadedFile, "chunks", read_again)
+    content = clip.read_bytes() + os.urandom(300_000)  # several of the pieces in which it arrives
+
+    response = client.post(NEW, {"video": SimpleUploadedFile("talk.mp4", content, "video/mp4"), "frames": 25})
+
+    video = Analysis.objects.get().video
+    assert response.status_code == 302
+    assert (video.sha256, video.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    with video.file.open("rb") as stored:
+        assert stored.read() == content
 
 
 @pytest.mark.usefixtures("user")
