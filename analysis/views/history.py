@@ -1,5 +1,7 @@
 """A person's own analyses: newest first, searched, filtered, paged; several deleted at once."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -16,6 +18,7 @@ from analysis.models import Analysis
 from analysis.views.access import person
 
 PAGE_SIZE = 20
+NEWEST_FIRST = ("-created_at", "-pk")
 
 
 @require_safe
@@ -23,7 +26,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     """The history page; staff, too, find only their own here (the administration lists everyone's)."""
     form = HistoryForm(request.GET)
     found = _filtered(_own(request), form)
-    page = Paginator(queries.with_counts(found), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(found.values("pk"), PAGE_SIZE).get_page(request.GET.get("page"))
+    page.object_list = _whole(request, page.object_list)
     has_any = bool(page.paginator.count) or _own(request).exists()
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
     context = {
@@ -60,6 +64,12 @@ def _own(request: HttpRequest) -> QuerySet[Analysis]:
     return queries.visible_to(who).filter(video__owner=who).defer("report")  # which may be large and is not shown
 
 
+def _whole(request: HttpRequest, keys: Any) -> QuerySet[Analysis]:
+    """The rows of a page with all that is shown of them, which the query that sorts need not carry along."""
+    rows = _own(request).filter(pk__in=keys)
+    return queries.with_counts(rows).order_by(*NEWEST_FIRST)
+
+
 def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]:
     """What is asked for; a value that is none of the choices is told at its field and narrows nothing."""
     form.is_valid()
@@ -69,4 +79,4 @@ def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]
     for name in ("verdict", "state"):
         if asked.get(name):
             rows = rows.filter(**{name: asked[name]})
-    return rows.order_by("-created_at", "-pk")
+    return rows.order_by(*NEWEST_FIRST)
