@@ -1,7 +1,5 @@
 """A person's own analyses: newest first, searched, filtered, paged; several deleted at once."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -27,7 +25,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     form = HistoryForm(request.GET)
     found = _filtered(_own(request), form)
     page = Paginator(found.values("pk"), PAGE_SIZE).get_page(request.GET.get("page"))
-    page.object_list = _whole(request, page.object_list)
+    rows = queries.with_counts(queries.of_keys(page.object_list))
+    page.object_list = rows.order_by(*NEWEST_FIRST)
     has_any = bool(page.paginator.count) or _own(request).exists()
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
     context = {
@@ -62,12 +61,6 @@ def delete_many(request: HttpRequest) -> HttpResponse:
 def _own(request: HttpRequest) -> QuerySet[Analysis]:
     who = person(request)
     return queries.visible_to(who).filter(video__owner=who).defer("report")  # which may be large and is not shown
-
-
-def _whole(request: HttpRequest, keys: Any) -> QuerySet[Analysis]:
-    """The rows of a page with all that is shown of them, which the query that sorts need not carry along."""
-    rows = _own(request).filter(pk__in=keys)
-    return queries.with_counts(rows).order_by(*NEWEST_FIRST)
 
 
 def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]:

@@ -483,6 +483,18 @@ def test_a_session_that_was_ended_gets_no_progress_any_more(client: Client, user
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/accounts/login/?next={address}")
 
 
+def test_pictures_are_loaded_when_they_come_into_sight_and_have_their_place_before(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    pages = [page_of(client, analysis), client.get(reverse("analysis:list")).content.decode()]
+
+    pictures = [tag for page in pages for tag in re.findall(r"<img [^>]*>", page.partition("<main")[2])]
+
+    assert len(pictures) == 1 + 3 * 2 + 3 + 1  # portrait, crops with heatmaps, frames; the history's poster
+    for tag in pictures:
+        for wanted in (r'loading="lazy"', r'decoding="async"', r'width="[1-9]\d*"', r'height="[1-9]\d*"'):
+            assert re.search(wanted, tag), f"{wanted} is not in {tag}"
+
+
 def test_pictures_and_videos_are_sent_without_reading_the_report(client: Client, user: User) -> None:
     analysis = make_analysis(State.DONE, owner=user)
     person = {"pk": analysis.pk, "track": 0, "frame_index": 0}

@@ -1,0 +1,136 @@
+"""``python -m tests.webbench.pictures [VIDEO …]``: what WebP would save on the pictures of a result, and what it costs.
+
+The detector analyses the videos, or a clip of its own, and each picture is taken before it is encoded: as JPEG the way it
+is written today, and as WebP of the lowest quality that is as like the original (SSIM) as that JPEG.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from detector import inference, jpeg, pipeline, release
+from detector.sample_clip import make_clip
+
+Picture = NDArray[np.uint8]
+QUALITIES = range(40, 100, 3)
+MOST = 12  # pictures of a kind from one video
+_CROP_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Encoded:
+    size_bytes: int
+    likeness: float  # SSIM of the luminance, 1 for the same
+    cpu_ms: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One picture both ways; ``quality`` is WebP's."""
+
+    jpeg: Encoded
+    webp: Encoded
+    quality: int
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.webbench.pictures", description="JPEG and WebP compared.")
+    parser.add_argument("videos", nargs="*", type=Path, help="default: a clip made of the sample photograph")
+    parser.add_argument("--frames", type=int, default=12, help="of each video (default: 12)")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory(prefix="unmask-pictures-") as name:
+        videos = options.videos
+        if not videos:
+            videos = [Path(name) / "clip.mp4"]
+            make_clip(videos[0], seconds=2.0, width=1920, height=1080)
+        found: dict[str, list[Compared]] = defaultdict(list)
+        for video in videos:
+            for kind, drawn in drawn_of(video, Path(name), options.frames).items():
+                found[kind] += [compared(picture, quality) for picture, quality in drawn[:MOST]]
+    print("\n".join(table(found)))
+    return 0
+
+
+def drawn_of(video: Path, folder: Path, frames: int) -> dict[str, list[tuple[Picture, int]]]:
+    """By kind, each picture of a result before it is encoded, with the quality of its JPEG."""
+    drawn: dict[str, list[tuple[Picture, int]]] = defaultdict(list)
+    encode = jpeg.encode
+
+    def noting(picture: Picture, quality: int, full_colour: bool = False) -> bytes:
+        square = picture.shape[0] == picture.shape[1]
+        if square or quality != _CROP_QUALITY:  # a frame of that quality is kept on the way and drawn on later
+            kind = "annotated frame" if not square else "crop" if quality == _CROP_QUALITY else "heatmap"
+            drawn[kind].append((picture.copy(), quality))
+        return encode(picture, quality, full_colour)
+
+    jpeg.encode = noting  # whoever draws asks the module for it
+    try:
+        network = inference.load_network(release.default_release())
+        pipeline.analyze(video, network, pipeline.Settings(frames=frames), out_dir=folder / "out")
+    finally:
+        jpeg.encode = encode
+    return drawn
+
+
+def compared(picture: Picture, quality: int) -> Compared:
+    as_jpeg = _encoded(picture, lambda: jpeg.encode(picture, quality))
+    for lower in QUALITIES:
+        as_webp = _encoded(picture, lambda lower=lower: _webp(picture, lower))  # type: ignore[misc]
+        if as_webp.likeness >= as_jpeg.likeness:
+            break
+    return Compared(as_jpeg, as_webp, lower)
+
+
+def table(found: dict[str, list[Compared]]) -> list[str]:
+    lines = [
+        "| picture | number | JPEG, KB | WebP as like, KB | saved | WebP’s quality | SSIM of both | JPEG, ms | WebP, ms |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind, rows in found.items():
+
+        def mean(value: Callable[[Compared], float], rows: list[Compared] = rows) -> float:
+            return statistics.mean(map(value, rows))
+
+        was, would = mean(lambda one: one.jpeg.size_bytes / 1000), mean(lambda one: one.webp.size_bytes / 1000)
+        likeness = f"{mean(lambda one: one.jpeg.likeness):.3f}, {mean(lambda one: one.webp.likeness):.3f}"
+        times = f"{mean(lambda one: one.jpeg.cpu_ms):.1f} | {mean(lambda one: one.webp.cpu_ms):.1f}"
+        lines.append(
+            f"| {kind} | {len(rows)} | {was:.1f} | {would:.1f} | {1 - would / was:.0%} "
+            f"| {mean(lambda one: one.quality):.0f} | {likeness} | {times} |"
+        )
+    return lines
+
+
+def _webp(picture: Picture, quality: int) -> bytes:
+    _, encoded = cv2.imencode(".webp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return encoded.tobytes()
+
+
+def _encoded(picture: Picture, encode: Callable[[], bytes]) -> Encoded:
+    begun = time.process_time()
+    content = encode()
+    cpu_ms = 1000 * (time.process_time() - begun)
+    decoded = jpeg.decode(content)  # which takes whatever OpenCV knows
+    likeness: Any = structural_similarity(_grey(picture), _grey(decoded))
+    return Encoded(len(content), float(likeness), cpu_ms)
+
+
+def _grey(picture: Picture) -> Picture:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
