@@ -15,7 +15,7 @@ PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	faults load fuzz guesser audit machines screenshots clean
+	faults load webbench fuzz guesser audit machines screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ faults: setup-dev ## Do 200 rounds of harm to real sites (ROUNDS=…; needs root
 load: setup-dev ## Have many people use a real site and renew docs/load.md (PEOPLE=50 ANALYSES=500 MINUTES=10 WORKERS=2)
 	$(PY) -m tests.load --people $(or $(PEOPLE),50) --analyses $(or $(ANALYSES),500) --minutes $(or $(MINUTES),10) \
 		--workers $(or $(WORKERS),2) --write docs/load.md
+
+webbench: setup-dev ## Measure what pages and a large upload cost with 10,000 analyses, and renew docs/performance-web.md
+	$(PY) -m tests.webbench --analyses $(or $(ANALYSES),10000) --write docs/performance-web.md
 
 machines: setup-dev ## Two machines that share PostgreSQL, Redis over TLS and an S3 storage, and what befalls them
 	$(PY) -m pytest tests/machines

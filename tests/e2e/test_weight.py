@@ -28,7 +28,8 @@ _WATCH_SHIFTS = """
 _SCROLL = """
     async () => {
         const pause = () => new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)));
-        for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight / 2) { scrollTo(0, y); await pause(); }
+        const height = document.documentElement.scrollHeight;
+        for (let y = 0; y < height; y += innerHeight / 2) { scrollTo(0, y); await pause(); }
         for (const strip of document.querySelectorAll(".frames-strip, .faces__strip")) {
             const step = strip.clientWidth / 2;
             for (let x = 0; x < strip.scrollWidth; x += step) { strip.scrollLeft = x; await pause(); }
@@ -51,6 +52,7 @@ class Scales:
         self._session.on("Network.responseReceived", self._begun)
         self._session.on("Network.loadingFinished", self._ended)
         self._session.send("Network.enable")
+        self._session.send("Network.setCacheDisabled", {"cacheDisabled": True})
 
     @property
     def total(self) -> int:

@@ -1,7 +1,7 @@
 """``python -m tests.webbench.pictures [VIDEO …]``: what WebP would save on the pictures of a result, and what it costs.
 
-The detector analyses the videos, or a clip of its own, and each picture is taken before it is encoded: as JPEG the way it
-is written today, and as WebP of the lowest quality that is as like the original (SSIM) as that JPEG.
+The detector analyses the videos, or a clip of its own, and each picture is taken before it is encoded: as JPEG the way
+it is written today, and as WebP of the lowest quality that is as like the original (SSIM) as that JPEG.
 """
 
 import argparse
@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +24,7 @@ from detector import inference, jpeg, pipeline, release
 from detector.sample_clip import make_clip
 
 Picture = NDArray[np.uint8]
-QUALITIES = range(40, 100, 3)
-MOST = 12  # pictures of a kind from one video
+MOST = 6  # pictures of a kind from one video
 _CROP_QUALITY = 92
 
 
@@ -87,31 +86,27 @@ def drawn_of(video: Path, folder: Path, frames: int) -> dict[str, list[tuple[Pic
 
 def compared(picture: Picture, quality: int) -> Compared:
     as_jpeg = _encoded(picture, lambda: jpeg.encode(picture, quality))
-    for lower in QUALITIES:
-        as_webp = _encoded(picture, lambda lower=lower: _webp(picture, lower))  # type: ignore[misc]
-        if as_webp.likeness >= as_jpeg.likeness:
-            break
-    return Compared(as_jpeg, as_webp, lower)
+    low, high = 40, 99  # of WebP; more of it never makes a picture less like the original by much
+    while low < high:
+        middle = (low + high) // 2
+        if _encoded(picture, partial(_webp, picture, middle)).likeness >= as_jpeg.likeness:
+            high = middle
+        else:
+            low = middle + 1
+    return Compared(as_jpeg, _encoded(picture, partial(_webp, picture, low)), low)
 
 
-def table(found: dict[str, list[Compared]]) -> list[str]:
-    lines = [
-        "| picture | number | JPEG, KB | WebP as like, KB | saved | WebP’s quality | SSIM of both | JPEG, ms | WebP, ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+def table(found: dict[str, list[Compared]]) -> Iterator[str]:
+    yield "| picture | number | JPEG, KB | WebP as like, KB | saved | quality of WebP | SSIM | JPEG, ms | WebP, ms |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for kind, rows in found.items():
-
-        def mean(value: Callable[[Compared], float], rows: list[Compared] = rows) -> float:
-            return statistics.mean(map(value, rows))
-
-        was, would = mean(lambda one: one.jpeg.size_bytes / 1000), mean(lambda one: one.webp.size_bytes / 1000)
-        likeness = f"{mean(lambda one: one.jpeg.likeness):.3f}, {mean(lambda one: one.webp.likeness):.3f}"
-        times = f"{mean(lambda one: one.jpeg.cpu_ms):.1f} | {mean(lambda one: one.webp.cpu_ms):.1f}"
-        lines.append(
-            f"| {kind} | {len(rows)} | {was:.1f} | {would:.1f} | {1 - would / was:.0%} "
-            f"| {mean(lambda one: one.quality):.0f} | {likeness} | {times} |"
-        )
-    return lines
+        jpegs, webps = [row.jpeg for row in rows], [row.webp for row in rows]
+        was, would = (statistics.mean(one.size_bytes / 1000 for one in some) for some in (jpegs, webps))
+        likeness = ", ".join(f"{statistics.mean(one.likeness for one in some):.3f}" for some in (jpegs, webps))
+        times = " | ".join(f"{statistics.mean(one.cpu_ms for one in some):.1f}" for some in (jpegs, webps))
+        quality = statistics.mean(row.quality for row in rows)
+        saved = f"{1 - would / was:.0%} | {quality:.0f} | {likeness}"
+        yield f"| {kind} | {len(rows)} | {was:.1f} | {would:.1f} | {saved} | {times} |"
 
 
 def _webp(picture: Picture, quality: int) -> bytes:
@@ -124,7 +119,7 @@ def _encoded(picture: Picture, encode: Callable[[], bytes]) -> Encoded:
     content = encode()
     cpu_ms = 1000 * (time.process_time() - begun)
     decoded = jpeg.decode(content)  # which takes whatever OpenCV knows
-    likeness: Any = structural_similarity(_grey(picture), _grey(decoded))
+    likeness = structural_similarity(_grey(picture), _grey(decoded))  # type: ignore[no-untyped-call]
     return Encoded(len(content), float(likeness), cpu_ms)
 
 

@@ -54,8 +54,6 @@ def fill(count: int, frames: int) -> Population:
 
     ``count`` is 20 at least.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous=OFF")  # nothing is lost when this breaks off
     person = User.objects.create_user("reader@example.org", max_queued=100)
     others = [User.objects.create_user(f"other{number}@example.org") for number in range(OTHERS)]
     model = ModelVersion.objects.create(name="measured", version="1", sha256="ab" * 32, is_active=True)
