@@ -66,18 +66,18 @@ def main() -> int:
 def drawn_of(video: Path, folder: Path, frames: int) -> dict[str, list[tuple[Picture, int]]]:
     """By kind, each picture of a result before it is encoded, with the quality of its JPEG."""
     drawn: dict[str, list[tuple[Picture, int]]] = defaultdict(list)
-    encode = jpeg.encode
+    network, encode = inference.load_network(release.default_release()), jpeg.encode
+    face = (network.release.crop.size,) * 2
 
     def noting(picture: Picture, quality: int, full_colour: bool = False) -> bytes:
-        square = picture.shape[0] == picture.shape[1]
-        if square or quality != _CROP_QUALITY:  # a frame of that quality is kept on the way and drawn on later
-            kind = "annotated frame" if not square else "crop" if quality == _CROP_QUALITY else "heatmap"
-            drawn[kind].append((picture.copy(), quality))
+        if picture.shape[:2] == face:
+            drawn["crop" if quality == _CROP_QUALITY else "heatmap"].append((picture.copy(), quality))
+        elif quality != _CROP_QUALITY:  # with that, a frame is kept on the way, to be drawn on later
+            drawn["annotated frame"].append((picture.copy(), quality))
         return encode(picture, quality, full_colour)
 
     jpeg.encode = noting  # whoever draws asks the module for it
     try:
-        network = inference.load_network(release.default_release())
         pipeline.analyze(video, network, pipeline.Settings(frames=frames), out_dir=folder / "out")
     finally:
         jpeg.encode = encode
