@@ -17,7 +17,7 @@ PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev admin doctor test check format lint types imports migrations deploy templates journeys \
-	faults load performance fuzz guesser audit machines screenshots clean
+	faults load performance webbench fuzz guesser audit machines screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ load: setup-dev ## Have many people use a real site and renew docs/load.md (PEOP
 
 performance: setup-dev ## Measure what an analysis costs, with every model, and renew docs/performance.md (half an hour)
 	$(PY) -m detector bench --sweep --baseline --model $(MODELS) --write docs/performance.md
+
+webbench: setup-dev ## Measure what pages and a large upload cost with 10,000 analyses, and renew docs/performance-web.md
+	$(PY) -m tests.webbench --analyses $(or $(ANALYSES),10000) --write docs/performance-web.md
 
 machines: setup-dev ## Two machines that share PostgreSQL, Redis over TLS and an S3 storage, and what befalls them
 	$(PY) -m pytest tests/machines

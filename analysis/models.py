@@ -158,6 +158,9 @@ class Analysis(models.Model):
         indexes = [
             models.Index(fields=["state", "queued_at"], name="analysis_queue"),
             models.Index(fields=["-created_at"], name="analysis_newest"),
+            # Holds all by which a history is sorted and filtered, so that no row, with its report, is read for that.
+            models.Index(fields=["video", "-created_at", "-id", "state", "verdict"], name="analysis_history"),
+            models.Index(fields=["state", "-finished_at"], name="analysis_finished"),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(state__in=State.values), name="analysis_state_known"),

@@ -70,7 +70,7 @@ def failures_by_code(days: int = DAYS) -> list[tuple[str, int]]:
 
 def queue_now() -> Queue:
     """What waits and runs, by the database, which is what counts."""
-    row = Analysis.objects.aggregate(
+    row = Analysis.objects.filter(state__in=[State.QUEUED, State.RUNNING]).aggregate(
         waiting=Count("pk", filter=Q(state=State.QUEUED)),
         running=Count("pk", filter=Q(state=State.RUNNING)),
         oldest=Min("queued_at", filter=Q(state=State.QUEUED)),

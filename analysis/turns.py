@@ -11,8 +11,9 @@ whoever never had one before all others.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from analysis.models import Analysis, State
 
@@ -46,17 +47,7 @@ class InLine:
 
 def in_line() -> list[InLine]:
     """Everybody who has something waiting or running, in one query."""
-    rows = (
-        Analysis.objects.filter(state__in=[State.QUEUED, State.RUNNING])
-        .order_by()
-        .values_list("video__owner_id", "video__owner__max_running", "video__owner__last_turn_at")
-        .annotate(
-            waiting=Count("pk", filter=Q(state=State.QUEUED)),
-            running=Count("pk", filter=Q(state=State.RUNNING)),
-            oldest=Min("queued_at"),
-        )
-    )
-    return [InLine(*row) for row in rows]
+    return [InLine(*row) for row in _people()]
 
 
 def startable() -> int:
@@ -80,14 +71,29 @@ def next_of(owner_pk: int) -> Analysis | None:
 
 
 def place_of(analysis: Analysis) -> int | None:
-    """Its place in the line as it stands now, 1 for the next to start; None when it does not wait."""
+    """Its place in the line as it stands now, 1 for the next to start; None when it does not wait. In one query."""
     if analysis.state != State.QUEUED:
         return None
-    people = in_line()
-    owner = next((person for person in people if person.owner_pk == analysis.video.owner_id), None)
+    earlier = Q(queued_at__lt=analysis.queued_at) | Q(queued_at=analysis.queued_at, pk__lt=analysis.pk)
+    rows = _people().annotate(before=Count("pk", filter=Q(earlier, state=State.QUEUED)))
+    people = {row[0]: (InLine(*row[:-1]), row[-1]) for row in rows}
+    owner, before = people.get(analysis.video.owner_id, (None, 0))
     if owner is None or not owner.waiting:
         return None  # it has just been taken, cancelled or deleted
-    earlier = Q(queued_at__lt=analysis.queued_at) | Q(queued_at=analysis.queued_at, pk__lt=analysis.pk)
-    before = Analysis.objects.filter(earlier, video__owner_id=owner.owner_pk, state=State.QUEUED).count()
     place = owner.place(before + 1)
-    return 1 + sum(person.place(number) < place for person in people for number in range(1, person.waiting + 1))
+    line = (person for person, _before in people.values())
+    return 1 + sum(person.place(number) < place for person in line for number in range(1, person.waiting + 1))
+
+
+def _people() -> QuerySet[Analysis, tuple[Any, ...]]:
+    """A row for everybody who has something waiting or running, with the values of InLine in their order."""
+    return (
+        Analysis.objects.filter(state__in=[State.QUEUED, State.RUNNING])
+        .order_by()
+        .values_list("video__owner_id", "video__owner__max_running", "video__owner__last_turn_at")
+        .annotate(
+            waiting=Count("pk", filter=Q(state=State.QUEUED)),
+            running=Count("pk", filter=Q(state=State.RUNNING)),
+            oldest=Min("queued_at"),
+        )
+    )

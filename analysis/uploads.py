@@ -33,15 +33,19 @@ _MAX_NAME = 200
 _MAX_SUFFIX = 10
 _CHUNK_BYTES = 1024 * 1024
 _NO_ROOM = "unmask.no_room"
+_SHA256 = "unmask_sha256"  # of an upload's bytes, kept on the uploaded file
 
 
 class UploadHandler(TemporaryFileUploadHandler):
-    """Django's own, which writes uploads to the disk, and two things more.
+    """Django's own, which writes uploads to the disk, and three things more.
 
-    The file is locked while its request lives, so that the sweep knows which are nobody's. A full disk does not break
-    the connection off, which a browser could only call lost: the rest is read and thrown away, and ``had_no_room`` says
-    of the request why the file is not there. A file that would leave less than MIN_FREE_BYTES is not even begun.
+    The file is hashed as it arrives, so that nobody needs to read it again for that. It is locked while its request
+    lives, so that the sweep knows which are nobody's. A full disk does not break the connection off, which a browser
+    could only call lost: the rest is read and thrown away, and ``had_no_room`` says of the request why the file is not
+    there. A file that would leave less than MIN_FREE_BYTES is not even begun.
     """
+
+    chunk_size = 256 * 1024  # a third less processor time than with Django's 64 KiB; larger ones only take more memory
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         with self._room(), files.entering(Path(settings.FILE_UPLOAD_TEMP_DIR)):
@@ -50,14 +54,17 @@ class UploadHandler(TemporaryFileUploadHandler):
                 raise OSError(errno.ENOSPC, "The upload would leave too little room.")
             super().new_file(*args, **kwargs)
             fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)
+            self._digest = hashlib.sha256()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         with self._room():
             super().receive_data_chunk(raw_data, start)
+        self._digest.update(raw_data)
 
     def file_complete(self, file_size: int) -> "UploadedFile[Any] | None":
         try:
             with self._room():
+                setattr(self.file, _SHA256, self._digest.hexdigest())
                 return super().file_complete(file_size)  # goes back to the start, and so writes what is left
         except SkipFile:  # there is nothing left to skip
             return None
@@ -93,10 +100,16 @@ class Received:
 
 
 def receive(upload: "UploadedFile[Any]", folder: Path, max_bytes: int) -> Received:
-    """Hashes the upload as it streams by, onto the disk unless it is there already; stops soon after ``max_bytes``."""
-    digest, size_bytes = hashlib.sha256(), 0
-    on_disk = getattr(upload, "temporary_file_path", None)
+    """The upload on the local disk with its hash: as ``UploadHandler`` took it in, else hashed and put there now.
+
+    Stops reading soon after ``max_bytes``.
+    """
+    on_disk, name = getattr(upload, "temporary_file_path", None), clean_name(upload.name)
     path = folder / "upload" if on_disk is None else Path(on_disk())
+    known: str | None = getattr(upload, _SHA256, None)
+    if on_disk is not None and known is not None:
+        return Received(path, name, known, upload.size or 0)
+    digest, size_bytes = hashlib.sha256(), 0
     with contextlib.nullcontext() if on_disk is not None else path.open("wb") as target:
         for chunk in upload.chunks(_CHUNK_BYTES):
             digest.update(chunk)
@@ -105,7 +118,7 @@ def receive(upload: "UploadedFile[Any]", folder: Path, max_bytes: int) -> Receiv
                 break
             if target is not None:
                 target.write(chunk)
-    return Received(path, clean_name(upload.name), digest.hexdigest(), size_bytes)
+    return Received(path, name, digest.hexdigest(), size_bytes)
 
 
 def clean_name(name: str | None) -> str:

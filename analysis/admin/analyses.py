@@ -130,6 +130,11 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
     )
     readonly_fields = ("thumbnail", "owner", "score", "sure", "took", "stages", "page", "queue_job")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
+        """The list shows nothing of the reports, which may be large."""
+        rows, match = super().get_queryset(request), request.resolver_match
+        return rows.defer("report") if match and str(match.url_name).endswith("_changelist") else rows
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("analysis.change_analysis")
 

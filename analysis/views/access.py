@@ -22,19 +22,31 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def analysis_or_404(request: HttpRequest, pk: UUID, *, noted: bool = True, to: str = "") -> Analysis:
+def analysis_or_404(
+    request: HttpRequest, pk: UUID, *, noted: bool = True, to: str = "", reported: bool = False
+) -> Analysis:
     """The analysis, when it is theirs or they are staff; who reaches somebody else's is noted in the audit trail.
 
-    ``noted=False`` is for the small pictures in lists. Staff see everybody's; ``to`` names the permission without which
+    ``noted=False`` is for the small pictures in lists; ``reported=True`` is for what shows the report, which is large
+    and otherwise left where it is. Staff see everybody's; ``to`` names the permission without which
     they may not do to somebody else's what the page is for (the same as in the administration), and raises
     PermissionDenied.
     """
     who = person(request)
-    analysis = get_object_or_404(queries.visible_to(who), pk=pk)
+    rows = queries.visible_to(who)
+    analysis = get_object_or_404(rows if reported else rows.defer("report"), pk=pk)
     if to and analysis.video.owner_id != who.pk and not who.has_perm(to):
         raise PermissionDenied
     if noted:
         services.note_view(who, analysis)
+    return analysis
+
+
+def standing_or_404(request: HttpRequest, pk: UUID) -> Analysis:
+    """As above, and no more of it than how far it has come (queries.standing_of)."""
+    who = person(request)
+    analysis = get_object_or_404(queries.standing_of(who), pk=pk)
+    services.note_view(who, analysis)
     return analysis
 
 

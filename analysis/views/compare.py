@@ -32,7 +32,7 @@ def newest(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def pair(request: HttpRequest, pk: UUID, other: UUID) -> HttpResponse:
     """These two, side by side; 404 when they are not of the same file."""
-    left, right = analysis_or_404(request, pk), analysis_or_404(request, other)
+    left, right = (analysis_or_404(request, one, reported=True) for one in (pk, other))
     if left.video_id != right.video_id or left.pk == right.pk:
         raise Http404
     for one in (left, right):

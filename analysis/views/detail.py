@@ -15,14 +15,14 @@ from analysis import queries, services, turns
 from analysis.messages import sentence_for
 from analysis.models import Analysis, State
 from analysis.views import evidence, waiting
-from analysis.views.access import analysis_or_404, person
+from analysis.views.access import analysis_or_404, person, standing_or_404
 
 
 @never_cache
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The page of an analysis, whatever its state."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, reported=True)
     context = {"analysis": analysis, "others": _others(request, analysis)}
     if analysis.state == State.DONE:
         stored = evidence.report_of(analysis)
@@ -38,7 +38,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The part of the page that htmx asks for again and again; status 286 and a reload once the state is final."""
-    analysis = analysis_or_404(request, pk)
+    analysis = standing_or_404(request, pk)
     if analysis.is_final:
         response = HttpResponseStopPolling()
         response.headers["HX-Refresh"] = "true"
@@ -52,7 +52,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def status(request: HttpRequest, pk: UUID) -> JsonResponse:
     """Where the analysis stands."""
-    analysis = analysis_or_404(request, pk)
+    analysis = standing_or_404(request, pk)
     return JsonResponse(
         {
             "id": str(analysis.pk),
@@ -73,7 +73,7 @@ def status(request: HttpRequest, pk: UUID) -> JsonResponse:
 @require_safe
 def report(request: HttpRequest, pk: UUID) -> JsonResponse:
     """The detector's whole report, as the command line prints it; with ``?download`` as a file."""
-    analysis = analysis_or_404(request, pk)
+    analysis = analysis_or_404(request, pk, reported=True)
     if analysis.state != State.DONE or analysis.report is None:
         raise Http404
     response = JsonResponse(analysis.report, status=HTTPStatus.OK, json_dumps_params={"indent": 2})

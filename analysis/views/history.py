@@ -2,7 +2,8 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Concat
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,6 +17,7 @@ from analysis.models import Analysis
 from analysis.views.access import person
 
 PAGE_SIZE = 20
+NEWEST_FIRST = ("-created_at", "-pk")
 
 
 @require_safe
@@ -23,7 +25,10 @@ def listing(request: HttpRequest) -> HttpResponse:
     """The history page; staff, too, find only their own here (the administration lists everyone's)."""
     form = HistoryForm(request.GET)
     found = _filtered(_own(request), form)
-    page = Paginator(queries.with_counts(found), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    first = (page.number - 1) * PAGE_SIZE
+    shown = queries.of_keys(found.values("pk")[first : first + PAGE_SIZE])
+    page.object_list = queries.with_counts(shown).order_by(*NEWEST_FIRST)
     has_any = bool(page.paginator.count) or _own(request).exists()
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
     context = {
@@ -66,7 +71,8 @@ def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]
     asked = form.cleaned_data
     if asked.get("q"):
         rows = rows.filter(video__name__icontains=asked["q"])
-    for name in ("verdict", "state"):
-        if asked.get(name):
-            rows = rows.filter(**{name: asked[name]})
-    return rows.order_by("-created_at", "-pk")
+    if asked.get("verdict"):
+        rows = rows.filter(verdict=asked["verdict"])
+    if asked.get("state"):  # wrapped, or SQLite would go through everybody's of that state instead of the person's own
+        rows = rows.alias(stands=Concat("state", Value(""))).filter(stands=asked["state"])
+    return rows.order_by(*NEWEST_FIRST)

@@ -70,7 +70,6 @@
     if (event.detail.byPointer && !isSeen) viewer.scrollIntoView({ block: "start" });
   });
 
-  buttons.hidden = false;
   mark(0);
   const asked = figures.findIndex((figure) => `#${figure.id}` === window.location.hash);
   if (asked > 0) show(asked);

@@ -90,7 +90,6 @@
   });
 
   if (readout && !video.hidden) {
-    readout.hidden = false;
     const status = readout.querySelector("[data-readout-status]");
     read();
     status.textContent = "";

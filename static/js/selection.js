@@ -22,6 +22,5 @@
   });
   form.addEventListener("change", count);
   window.addEventListener("pageshow", count); // the browser keeps ticks when one comes back
-  label.hidden = false;
   count();
 })();

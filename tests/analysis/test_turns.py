@@ -143,10 +143,10 @@ def test_a_row_that_was_taken_meanwhile_has_no_place() -> None:
 
 
 @pytest.mark.parametrize("people", [1, 4])
-def test_a_place_costs_two_queries(people: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_place_costs_one_query(people: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     rows = [waiting(make_user(), 3)[-1] for _number in range(people)]
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         assert turns.place_of(rows[-1]) == 3 * people
 
 

@@ -1,5 +1,6 @@
 """The page of one analysis in every state, its progress, its JSON, and what can be done with it."""
 
+import contextlib
 import json
 import re
 from datetime import timedelta
@@ -8,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -445,6 +448,72 @@ def test_the_result_page_asks_the_database_as_often_for_many_faces_as_for_few(
     AnnotatedFrame.objects.create(analysis=analysis, index=9, time_s=3.0, picture="x.jpg")
     with django_assert_num_queries(queries):
         assert "2 people in this video" in page_of(client, analysis)
+
+
+@pytest.mark.parametrize(
+    ("state", "queries"),
+    [
+        (State.RUNNING, 3),  # session, person, analysis
+        (State.DONE, 3),
+        (State.QUEUED, 4),  # and the line, for the place in it
+    ],
+)
+@pytest.mark.parametrize("view", ["progress", "status"])
+def test_asking_how_far_it_has_come_costs_few_queries_however_long_the_line(
+    client: Client, user: User, state: State, queries: int, view: str, django_assert_num_queries: Any
+) -> None:
+    analysis = make_analysis(state, owner=user)
+    address = reverse(f"analysis:{view}", args=[analysis.pk])
+    with django_assert_num_queries(queries):
+        client.get(address)
+
+    for _number in range(4):
+        make_analysis()
+        make_analysis(owner=user)
+    with django_assert_num_queries(queries):
+        assert client.get(address).status_code in {200, 286}
+
+
+def test_a_session_that_was_ended_gets_no_progress_any_more(client: Client, user: User) -> None:
+    address = reverse("analysis:progress", args=[make_analysis(State.RUNNING, owner=user).pk])
+    assert client.get(address).status_code == 200
+
+    client.session.delete()
+
+    answer = client.get(address)
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/accounts/login/?next={address}")
+
+
+def test_pictures_are_loaded_when_they_come_into_sight_and_have_their_place_before(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    pages = [page_of(client, analysis), client.get(reverse("analysis:list")).content.decode()]
+
+    pictures = [tag for page in pages for tag in re.findall(r"<img [^>]*>", page.partition("<main")[2])]
+
+    assert len(pictures) == 1 + 3 * 2 + 3 + 1  # portrait, crops with heatmaps, frames; the history's poster
+    for tag in pictures:
+        for wanted in (r'loading="lazy"', r'decoding="async"', r'width="[1-9]\d*"', r'height="[1-9]\d*"'):
+            assert re.search(wanted, tag), f"{wanted} is not in {tag}"
+
+
+def test_pictures_and_videos_are_sent_without_reading_the_report(client: Client, user: User) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    person = {"pk": analysis.pk, "track": 0, "frame_index": 0}
+    addresses = [
+        reverse("analysis:poster", args=[analysis.pk]),
+        reverse("analysis:video", args=[analysis.pk]),
+        reverse("analysis:frame", args=[analysis.pk, 0]),
+        reverse("analysis:crop", kwargs=person),
+        reverse("analysis:heatmap", kwargs=person),
+        reverse("analysis:progress", args=[analysis.pk]),
+    ]
+
+    with CaptureQueriesContext(connection) as asked:
+        for address in addresses:
+            with contextlib.closing(client.get(address)) as answer:
+                assert answer.status_code in {200, 286}
+
+    assert [query["sql"] for query in asked.captured_queries if '"report"' in query["sql"]] == []
 
 
 def test_status_says_where_it_stands(client: Client, user: User) -> None:

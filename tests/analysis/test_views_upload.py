@@ -1,7 +1,13 @@
 """The upload page and the page that examines a video again: what is accepted, and how a refusal comes back."""
 
 import errno
+import hashlib
+import io
+import itertools
+import os
+import tracemalloc
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as site
@@ -10,15 +16,20 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from analysis import files
+from analysis import files, inspection
 from analysis.messages import sentence_for
 from analysis.models import Analysis, State, Video
 from tests.analysis.builders import make_analysis, make_user
+from tests.faults.person import BOUNDARY, multipart
 from tests.videos import face_clip
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 pytestmark = pytest.mark.django_db
 
 NEW = "/analyses/new/"
+MIB = 1024 * 1024
 JSON = {"accept": "application/json"}
 
 
@@ -61,6 +72,72 @@ def test_a_video_is_taken_and_its_page_shown(client: Client, user: User, clip: P
     assert response.headers["Location"] == reverse("analysis:detail", args=[analysis.pk])
     assert (analysis.video.owner, analysis.video.name, analysis.frames_requested) == (user, "talk.mp4", 25)
     assert analysis.state == State.QUEUED
+
+
+@pytest.mark.usefixtures("user")
+def test_a_video_is_hashed_as_it_arrives_and_not_read_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch, clip: Path
+) -> None:
+    def read_again(file: TemporaryUploadedFile, chunk_size: int | None = None) -> None:
+        raise AssertionError("The whole upload was read once more.")
+
+    monkeypatch.setattr(TemporaryUploadedFile, "chunks", read_again)
+    content = clip.read_bytes() + os.urandom(300_000)  # several of the pieces in which it arrives
+
+    response = client.post(NEW, {"video": SimpleUploadedFile("talk.mp4", content, "video/mp4"), "frames": 25})
+
+    video = Analysis.objects.get().video
+    assert response.status_code == 302
+    assert (video.sha256, video.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    with video.file.open("rb") as stored:
+        assert stored.read() == content
+
+
+class Body(io.RawIOBase):
+    """A form's body with a file of so many MiB, made while it is read."""
+
+    def __init__(self, size_mib: int) -> None:
+        super().__init__()
+        head, _content, tail = multipart({"frames": "10"}, b"<file>").partition(b"<file>")
+        self._pieces = itertools.chain([head], itertools.repeat(os.urandom(MIB), size_mib), [tail])
+        self._left = b""
+        self.length = len(head + tail) + size_mib * MIB
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: "WriteableBuffer") -> int:
+        room = memoryview(target)
+        self._left = self._left or next(self._pieces, b"")
+        count = min(len(room), len(self._left))
+        room[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+
+@pytest.mark.usefixtures("user")
+def test_an_upload_takes_memory_that_does_not_grow_with_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = inspection.Inspection("mov,mp4,m4a,3gp,3g2,mj2", "h264", 640, 360, 1.0, 25.0)
+    monkeypatch.setattr(inspection, "inspect", lambda path, poster: found)  # which is another process's memory
+    peaks = []
+    tracemalloc.start()
+    try:
+        for size_mib in (1, 48):  # the first brings everything into memory that any upload needs
+            body = Body(size_mib)
+            extra: dict[str, Any] = {
+                "wsgi.input": io.BufferedReader(body),
+                "CONTENT_LENGTH": str(body.length),
+                "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
+            }
+            before, _peak = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            response = client.generic("POST", NEW, headers=JSON, **extra)
+            assert response.status_code == 201, response.json()
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+
+    assert Video.objects.order_by("-size_bytes")[0].size_bytes == 48 * MIB
+    assert peaks[-1] < 12 * MIB
 
 
 @pytest.mark.usefixtures("user")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, StorageState
 
 from detector.sample_clip import make_clip
 from tests.running import ROOT, Site, manage, running_site
@@ -71,6 +71,21 @@ def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "two-people.mp4"
     make_clip(path, seconds=3.0, width=960, height=540, faces=2)
     return path
+
+
+@pytest.fixture(scope="session")
+def owner(browser: Browser, site: Site, clip: Path) -> tuple[StorageState, str]:
+    """A logged-in person with two finished analyses of a video: what their browser stores, and one result's address."""
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    register(page, "reader@example.org")
+    address = upload(page, clip, frames=10)
+    wait_for_result(page)
+    upload(page, clip, frames=11)  # to be compared with
+    wait_for_result(page)
+    state = context.storage_state()
+    context.close()
+    return state, address
 
 
 class Watch:

@@ -1,9 +1,7 @@
 """Every page against the rules of WCAG 2.2 (A and AA) that a machine can check: light and dark, wide and narrow."""
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Page, StorageState
 
 from tests.e2e.conftest import (
     ADMINISTRATOR,
@@ -14,11 +12,7 @@ from tests.e2e.conftest import (
     check_accessibility,
     check_width,
     log_in,
-    register,
-    upload,
-    wait_for_result,
 )
-from tests.running import Site
 
 LOOKS = [
     pytest.param(viewport, scheme, id=f"{name}-{scheme}")
@@ -36,21 +30,6 @@ OWN_PAGES = [
     "/accounts/sessions/",
     "/accounts/logout/",
 ]
-
-
-@pytest.fixture(scope="module")
-def owner(browser: Browser, site: Site, clip: Path) -> tuple[StorageState, str]:
-    """A logged-in person with two finished analyses of a video: what their browser stores, and one result's address."""
-    context = browser.new_context(base_url=site.url)
-    page = context.new_page()
-    register(page, "reader@example.org")
-    address = upload(page, clip, frames=10)
-    wait_for_result(page)
-    upload(page, clip, frames=11)  # to be compared with
-    wait_for_result(page)
-    state = context.storage_state()
-    context.close()
-    return state, address
 
 
 def look_at(page: Page, addresses: list[str]) -> None:

@@ -1,11 +1,13 @@
 """The supervisor, really started: becomes healthy, mends itself, and ends without leaving anything behind."""
 
+import http.client
 import json
 import os
 import re
 import signal
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +44,37 @@ def test_the_front_page_and_its_hashed_style_sheet_are_served(site: Site) -> Non
     assert status == 200
     assert style_sheet is not None
     assert site.get(style_sheet.group(1))[0] == 200
+
+
+@pytest.mark.parametrize("address", ["/", "/accounts/login/"])
+def test_static_files_are_hashed_compressed_and_kept_for_good(site: Site, address: str) -> None:
+    names = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', site.get(address)[1].decode()))
+
+    assert {Path(name).suffix for name in names} == {".css", ".js", ".svg"}
+    for name in names:
+        assert re.search(r"\.[0-9a-f]{12}\.\w+$", name), name
+        plain, packed = (headed(site, name, encoding) for encoding in ("identity", "gzip"))
+        assert (plain["status"], packed["status"]) == ("200", "200")
+        assert packed["Cache-Control"] == "max-age=315360000, public, immutable"
+        if packed.get("Content-Encoding") is None:  # too little to be worth it
+            assert int(plain["Content-Length"]) < 1000, name
+            continue
+        assert packed["Content-Encoding"] == "gzip", name
+        assert packed["Vary"] == "Accept-Encoding"
+        assert int(packed["Content-Length"]) < 0.6 * int(plain["Content-Length"]), name
+        assert headed(site, name, "gzip", packed["Last-Modified"])["status"] == "304"
+
+
+def headed(site: Site, path: str, encoding: str, since: str = "") -> dict[str, str]:
+    """The head of the answer to a browser that takes this encoding, with its status; ``since`` is what it has."""
+    headers = {"Accept-Encoding": encoding} | ({"If-Modified-Since": since} if since else {})
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(site.url).netloc, timeout=10)
+    try:
+        connection.request("HEAD", path, headers=headers)
+        answer = connection.getresponse()
+        return {"status": str(answer.status), **dict(answer.getheaders())}
+    finally:
+        connection.close()
 
 
 def test_the_address_and_the_way_to_an_administrator_are_printed(site: Site) -> None:
