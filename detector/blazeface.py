@@ -1,4 +1,4 @@
-"""BlazeFace (Bazarevsky et al., 2019), the second face finder: small, turned and dark faces that HOG misses.
+"""BlazeFace (Bazarevsky et al., 2019), the face finder: small, turned and dark faces too.
 
 The full-range model lies inside the mediapipe wheel (Apache-2.0); only that file is read, by OpenVINO.
 """

@@ -1,8 +1,9 @@
 """Finds the faces of one frame with BlazeFace, and their 68 landmarks with face_recognition.
 
 BlazeFace looks at the whole picture and at overlapping squares of it, so that small faces are found too; what it is
-unsure of is looked at again from close up, where it or face_recognition's HOG finder must agree. Landmarks are then
-fitted in a close-up of every face, so neither their cost nor their precision depends on the picture's size.
+unsure of is looked at again from close up, where it or face_recognition's HOG finder must agree. Where it finds nobody,
+HOG looks for a face that nearly fills the picture. Landmarks are then fitted in a close-up of every face, so neither
+their cost nor their precision depends on the picture's size.
 """
 
 import threading
@@ -18,6 +19,7 @@ from detector import blazeface
 from detector.hands import ALONE, Hands
 from detector.pyramid import Pyramid, halvings
 
+HOG_LONGER_SIDE = 640
 CLOSE_UP_FACE = 160  # pixels that a face's width has in its close-up
 MIN_FACE_PX = 20  # faces narrower than this are not reported
 MIN_SCORE = 0.5
@@ -57,7 +59,7 @@ class Face:
 
     box: Box  # xyxy, from the brows to the chin and ear to ear
     landmarks: NDArray[np.float32]  # (68, 2)
-    score: float  # of the finder, 0 to 1
+    score: float  # of the finder, 0 to 1; 1 for HOG
 
 
 def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> list[Face]:
@@ -68,7 +70,8 @@ def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> li
     """
     hits = _hits(picture, _regions(picture.shape[1], picture.shape[0]), hands)
     agreed = hands.map(lambda hit: _is_face(picture, *hit), hits)
-    return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
+    proven = [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face]
+    return _faces(picture, proven or _filling(picture), max_faces, hands)
 
 
 def find_near(
@@ -137,6 +140,18 @@ def _faces(picture: NDArray[np.uint8], hits: Iterable[tuple[Box, float]], max_fa
     return hands.map(lambda hit: Face(hit[0], landmarks(picture, hit[0]), hit[1]), wide[:max_faces])
 
 
+def _filling(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
+    """What HOG sees in the whole picture, scaled down: faces that nearly fill it, which BlazeFace overlooks."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, HOG_LONGER_SIDE / max(height, width))
+    small = _scaled(picture, scale)
+    doublings = 0 if max(small.shape[:2]) > HOG_LONGER_SIDE / 2 else 1
+    return [
+        ((max(0, x0) / scale, max(0, y0) / scale, min(width, x1 / scale), min(height, y1 / scale)), 1.0)
+        for x0, y0, x1, y1 in _hog_boxes(small, doublings=doublings)
+    ]
+
+
 def _is_face(picture: NDArray[np.uint8], box: Box, score: float) -> bool:
     return score >= SURE_SCORE or _is_face_from_close_up(picture, box, score < DOUBTFUL_SCORE)
 
@@ -161,13 +176,13 @@ def _is_face_from_close_up(picture: NDArray[np.uint8], box: Box, by_hog_alone: b
     return is_there(_hog_boxes(close_up, 0.0 if by_hog_alone else CLOSE_UP_HOG_THRESHOLD))
 
 
-def _hog_boxes(picture: NDArray[np.uint8], threshold: float = 0.0) -> list[Box]:
+def _hog_boxes(picture: NDArray[np.uint8], threshold: float = 0.0, doublings: int = 0) -> list[Box]:
     """Where face_recognition's HOG finder sees faces, at a threshold which that library does not pass on.
 
     One thread at a time: a finder cannot be shared, and half a second goes into making one.
     """
     with _one_at_a_time:
-        found, _, _ = face_recognition.api.face_detector.run(picture, 0, threshold)
+        found, _, _ = face_recognition.api.face_detector.run(picture, doublings, threshold)
     return [(one.left(), one.top(), one.right(), one.bottom()) for one in found]
 
 

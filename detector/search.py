@@ -1,9 +1,10 @@
 """Decides which sampled frames are searched for faces everywhere, and which only where their neighbours show faces.
 
 Every few frames one is searched in full, and so is the first and the last of every shot. The frames between two such
-are searched as a whole and close to the faces of both. Where a face is missing that both show, the frame is searched in
-full after all; a face that neither shows is found between them if it is large enough to be seen in the whole picture.
-Frames that lie too far apart in time for this are all searched in full.
+are searched as a whole and close to the faces of both. Where a face is missing that both show, or there are fewer faces
+than in either, or nobody is found though one of them shows somebody, the frame is searched in full after all; a face
+that neither shows is found between them if it is large enough to be seen in the whole picture. Frames that lie too far
+apart in time for this are all searched in full.
 """
 
 from collections.abc import Iterable, Iterator
@@ -68,9 +69,12 @@ def _between(frame: Shown, before: list[Face], after: list[Face], max_faces: int
     earlier, later = [face.box for face in before], [face.box for face in after]
     expected = [*earlier, *(box for box in later if not faces.is_among(box, earlier))]
     found = faces.find_near(frame.picture, expected, max_faces, hands)
-    if found is not None:
+    if found or (found is not None and not expected):
         seen = [face.box for face in found]
         lasting = [box for box in earlier if faces.is_among(box, later)]
-        if len(found) == max_faces or all(faces.is_among(box, seen) for box in lasting):
+        is_full = len(found) == max_faces
+        if is_full or (
+            len(found) >= min(len(before), len(after)) and all(faces.is_among(box, seen) for box in lasting)
+        ):
             return found
     return faces.find(frame.picture, max_faces, hands)

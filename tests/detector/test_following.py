@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import crops, faces, tracking
+from detector import blazeface, crops, faces, tracking
 from detector.following import Followed, follow
 from detector.hands import Hands
 from detector.release import CropShape
@@ -41,6 +41,20 @@ def test_a_small_face_is_found_in_a_large_frame() -> None:
 
     assert len(found) == 1
     assert 900 < found[0].box[0] < found[0].box[2] < 1010
+
+
+def test_a_face_that_the_first_finder_overlooks_is_found_by_hog(monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = videos.background((640, 360))
+    videos.paste(canvas, videos.portrait(), 200, 30)
+    (face,) = faces.find(canvas, 5)
+    nobody = blazeface.detect(np.zeros((64, 64, 3), np.uint8), 0.5)
+    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: nobody)
+
+    (again,) = faces.find(canvas, 5)
+
+    assert len(nobody.scores) == 0
+    assert again.score == 1
+    assert faces.iou(again.box, face.box) > 0.6
 
 
 def test_nothing_is_found_in_an_empty_scene() -> None:

@@ -99,6 +99,17 @@ def test_a_face_that_both_neighbours_show_is_looked_for_everywhere_before_it_cou
     assert finder.in_full == [0, 4, 2]
 
 
+def test_a_face_that_hurries_past_is_looked_for_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside one that stays; between the two frames searched in full it is near neither of its places."""
+    places: list[Box] = [(250.0 + 200 * index, 300.0, 310.0 + 200 * index, 360.0) for index in range(5)]
+    present = {index: [HERE, place] for index, place in enumerate(places)}
+    finder = Finder(present)
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert dict(found) == present
+
+
 def test_no_frame_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, Finder({}), frames([])) == []
 
