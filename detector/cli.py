@@ -1,4 +1,4 @@
-"""The command line: ``python -m detector analyze | probe | evaluate | robustness | bench``; ``--help`` explains each.
+"""The command line: ``python -m detector COMMAND``; ``--help`` names the commands and explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
 input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: an interruption while

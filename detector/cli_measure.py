@@ -1,15 +1,25 @@
-"""The commands that measure the detector: ``evaluate`` and ``robustness``."""
+"""The commands that measure the detector: ``evaluate``, ``robustness`` and ``faces``."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from detector.cli_options import OK, Refused, add_depth, add_limits, limits_of, print_json, release_of, settings_of
+from detector.cli_options import (
+    OK,
+    Refused,
+    add_depth,
+    add_limits,
+    check_frames,
+    limits_of,
+    print_json,
+    release_of,
+    settings_of,
+)
 
 
 def add_commands(commands: Any) -> None:
-    """Add both to the parsers of ``python -m detector``."""
+    """Add them to the parsers of ``python -m detector``."""
     command = commands.add_parser("evaluate", help="measure the detector on videos whose truth is known, as JSON")
     command.add_argument(
         "manifest", type=Path, metavar="MANIFEST", help="CSV with file, label (real or fake), split, dataset, source …"
@@ -48,6 +58,16 @@ def add_commands(commands: Any) -> None:
     add_depth(command)
     add_limits(command)
     command.set_defaults(run=_robustness)
+
+    command = commands.add_parser("faces", help="note which faces are found in videos, or what changed since, as JSON")
+    command.add_argument("manifest", type=Path, metavar="MANIFEST", help="as for evaluate")
+    command.add_argument("--split", help="only the videos of this split")
+    command.add_argument("--limit", type=int, metavar="N", help="so many videos, spread over data sets and sources")
+    command.add_argument("--out", type=Path, metavar="FILE", help="keeps what is found, for a later comparison")
+    command.add_argument("--since", type=Path, metavar="FILE", help="what was kept earlier; prints what changed")
+    add_depth(command)
+    add_limits(command)
+    command.set_defaults(run=_faces)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -118,4 +138,33 @@ def _robustness(options: argparse.Namespace) -> int:
         except ManifestError as refusal:
             raise Refused(str(refusal)) from refusal
     print_json(found)
+    return OK
+
+
+def _faces(options: argparse.Namespace) -> int:
+    from detector import evaluate_faces  # noqa: PLC0415 -- slow import
+    from detector.evaluate_rows import ManifestError, read_manifest  # noqa: PLC0415 -- slow import
+    from detector.progress import Progress  # noqa: PLC0415 -- slow import
+    from detector.robustness import chosen  # noqa: PLC0415 -- slow import
+
+    if options.limit is not None and options.limit < 1:
+        raise Refused("The number of videos must be at least 1.")
+    check_frames(options.frames)
+    shape = release_of(options.model).crop
+    try:
+        before = evaluate_faces.read(options.since) if options.since else {}
+        clips = chosen(read_manifest(options.manifest, options.split), options.limit)
+    except (ManifestError, ValueError) as refusal:
+        raise Refused(str(refusal)) from refusal
+    with Progress() as bar:
+        found = evaluate_faces.note(
+            clips,
+            options.frames,
+            shape,
+            limits_of(options),
+            lambda done: bar.show(f"{done} of {len(clips)} videos", done / len(clips)),
+        )
+    if options.out:
+        evaluate_faces.write(found, options.out)
+    print_json(evaluate_faces.compare(before, found, shape.margin) if options.since else evaluate_faces.summary(found))
     return OK

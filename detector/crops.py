@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detector.faces import Face
 
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+LEFT_EYE, RIGHT_EYE, CHIN, NOSE_TIP = slice(36, 42), slice(42, 48), slice(0, 17), 30  # of the 68 landmarks
 SHARPNESS_SIDE = 128  # sharpness is measured on the crop at this size, so that it can be compared
 
 

@@ -1,35 +1,40 @@
-"""Finds the faces of one frame with face_recognition (HOG) and BlazeFace, and their 68 landmarks with face_recognition.
+"""Finds the faces of one frame with BlazeFace, and their 68 landmarks with face_recognition.
 
-HOG runs on a picture scaled down, where it finds faces from about an eighth of the picture's longer side; BlazeFace
-looks at the whole picture and at overlapping squares of it, and adds small, turned and dark faces; what it is unsure of
-is looked at again from close up. Landmarks are then fitted in a close-up of every face, so neither their cost nor their
-precision depends on the picture's size.
+BlazeFace looks at the whole picture and at overlapping squares of it, so that small faces are found too; what it is
+unsure of is looked at again from close up, where it or face_recognition's HOG finder must agree. Where it finds nobody,
+HOG looks for a face that nearly fills the picture. Landmarks are then fitted in a close-up of every face, so neither
+their cost nor their precision depends on the picture's size.
 """
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
-import dlib
 import face_recognition
 import numpy as np
 from numpy.typing import NDArray
 
 from detector import blazeface
+from detector.hands import ALONE, Hands
+from detector.pyramid import Pyramid, halvings
 
 HOG_LONGER_SIDE = 640
 CLOSE_UP_FACE = 160  # pixels that a face's width has in its close-up
 MIN_FACE_PX = 20  # faces narrower than this are not reported
-BLAZEFACE_MIN_SCORE = 0.6
-BLAZEFACE_SURE_SCORE = 0.85  # hits below it are looked at again from close up,
+MIN_SCORE = 0.5
+SURE_SCORE = 0.85  # hits below it are looked at again from close up,
 CLOSE_UP_MIN_SCORE = 0.6  # where one of the finders must agree: BlazeFace from this score,
-CLOSE_UP_HOG_THRESHOLD = -0.95  # HOG from this one (by itself it asks for 0)
+CLOSE_UP_HOG_THRESHOLD = -0.95  # HOG from this one (by itself it asks for 0);
+DOUBTFUL_SCORE = 0.6  # of hits below it HOG must be sure by itself
 SAME_FACE_IOU = 0.35
 SAME_FACE_SHARE = 0.7  # of the smaller box: a box within a face is no other face
 SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares,
 SQUARES_TO_ASPECT = 8.0  # unless they are mere strips, where the squares would be many and small
 SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in four quarters too
+SHRUNK_FROM = 288  # pixels of a region's longer side: halving stops there, above the side that BlazeFace looks at
+NEAR_FACES = 3.5  # a face is looked for again in a square this many times as wide as it was
+NEAR_PX = 192  # and at least this wide
 
 LANDMARK_GROUPS = {  # face_recognition's names for the 68 points, in order; the inner lips come twice there
     "chin": range(17),
@@ -45,6 +50,7 @@ LANDMARK_GROUPS = {  # face_recognition's names for the 68 points, in order; the
 
 
 Box = tuple[float, float, float, float]  # xyxy in pixels
+Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,38 @@ class Face:
     score: float  # of the finder, 0 to 1; 1 for HOG
 
 
-def find(picture: NDArray[np.uint8], max_faces: int) -> list[Face]:
+def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> list[Face]:
     """The faces of a (H, W, 3) uint8 RGB picture, largest first, at most ``max_faces``.
 
-    About 40 ms for a frame with one face, whatever its size.
+    About 20 ms for a small frame with one face, and 60 ms for one of 1080p, which is searched in ten regions. ``hands``
+    do the parts side by side; the answer is the same.
     """
-    candidates = [(box, 1.0) for box in _hog_boxes(picture)]
-    for box, score in _blazeface_boxes(picture):
-        known = [other for other, _ in candidates]
-        if not _is_among(box, known) and (score >= BLAZEFACE_SURE_SCORE or _is_face_from_close_up(picture, box)):
-            candidates.append((box, score))
-    candidates = [(box, score) for box, score in candidates if box[2] - box[0] >= MIN_FACE_PX]
-    candidates.sort(key=lambda candidate: candidate[0][0] - candidate[0][2])
-    return [Face(box, landmarks(picture, box), score) for box, score in candidates[:max_faces]]
+    hits = _hits(picture, _regions(picture.shape[1], picture.shape[0]), hands)
+    agreed = hands.map(lambda hit: _is_face(picture, *hit), hits)
+    proven = [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face]
+    return _faces(picture, proven or _filling(picture), max_faces, hands)
+
+
+def find_near(
+    picture: NDArray[np.uint8], expected: Sequence[Box], max_faces: int, hands: Hands = ALONE
+) -> list[Face] | None:
+    """As ``find``, but looking only at the whole picture and near ``expected`` faces, which need not be proven again.
+
+    None where that would cost no less than ``find``.
+    """
+    height, width = picture.shape[:2]
+    near = [_near(box, width, height) for box in expected]
+    if 1 + len(near) >= len(_regions(width, height)):
+        return None
+    hits = _hits(picture, [(0, 0, width, height), *near], hands)
+    agreed = hands.map(lambda hit: is_among(hit[0], expected) or _is_face(picture, *hit), hits)
+    return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
+
+
+def is_frontal(pixels: NDArray[np.uint8], margin: float) -> bool:
+    """Whether HOG finds a face in an aligned crop cut with ``margin``. About 10 ms."""
+    small = _scaled(pixels, CLOSE_UP_FACE * margin / len(pixels))
+    return len(_hog_boxes(small)) > 0
 
 
 def encoding(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.float32]:
@@ -101,7 +126,7 @@ def iou(a: Box, b: Box) -> float:
     return shared / (_area(a) + _area(b) - shared) if shared else 0.0
 
 
-def _is_among(box: Box, known: Iterable[Box]) -> bool:
+def is_among(box: Box, known: Iterable[Box]) -> bool:
     """Whether ``box`` shows a face that is known already: much the same box, or one within the other."""
     for other in known:
         shared = _shared_area(box, other)
@@ -110,22 +135,58 @@ def _is_among(box: Box, known: Iterable[Box]) -> bool:
     return False
 
 
-def _is_face_from_close_up(picture: NDArray[np.uint8], box: Box) -> bool:
-    """Whether HOG at a lower threshold, or BlazeFace again, finds a face there when shown little else. About 10 ms."""
+def _faces(picture: NDArray[np.uint8], hits: Iterable[tuple[Box, float]], max_faces: int, hands: Hands) -> list[Face]:
+    wide = sorted((hit for hit in hits if hit[0][2] - hit[0][0] >= MIN_FACE_PX), key=lambda hit: hit[0][0] - hit[0][2])
+    return hands.map(lambda hit: Face(hit[0], landmarks(picture, hit[0]), hit[1]), wide[:max_faces])
+
+
+def _filling(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
+    """What HOG sees in the whole picture, scaled down: faces that nearly fill it, which BlazeFace overlooks."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, HOG_LONGER_SIDE / max(height, width))
+    small = _scaled(picture, scale)
+    doublings = 0 if max(small.shape[:2]) > HOG_LONGER_SIDE / 2 else 1
+    return [
+        ((max(0, x0) / scale, max(0, y0) / scale, min(width, x1 / scale), min(height, y1 / scale)), 1.0)
+        for x0, y0, x1, y1 in _hog_boxes(small, doublings=doublings)
+    ]
+
+
+def _is_face(picture: NDArray[np.uint8], box: Box, score: float) -> bool:
+    return score >= SURE_SCORE or _is_face_from_close_up(picture, box, score < DOUBTFUL_SCORE)
+
+
+def _is_face_from_close_up(picture: NDArray[np.uint8], box: Box, by_hog_alone: bool = False) -> bool:
+    """Whether BlazeFace again, or HOG at a lower threshold, finds a face when shown little else. About 5 to 15 ms.
+
+    ``by_hog_alone``: only HOG counts, and at the threshold that it has by itself.
+    """
     close_up, scale, left, top = _close_up(picture, box)
-    found, _, _ = _hog().run(close_up, 0, CLOSE_UP_HOG_THRESHOLD)
-    boxes = [(one.left(), one.top(), one.right(), one.bottom()) for one in found]
-    again = [_box_of(keypoints) for keypoints in blazeface.detect(close_up, CLOSE_UP_MIN_SCORE).keypoints]
-    return any(
-        iou(box, (x0 / scale + left, y0 / scale + top, x1 / scale + left, y1 / scale + top)) >= SAME_FACE_IOU
-        for x0, y0, x1, y1 in [*boxes, *again]
-    )
+
+    def is_there(boxes: Iterable[Box]) -> bool:
+        return any(
+            iou(box, (x0 / scale + left, y0 / scale + top, x1 / scale + left, y1 / scale + top)) >= SAME_FACE_IOU
+            for x0, y0, x1, y1 in boxes
+        )
+
+    if not by_hog_alone:
+        again = blazeface.detect(close_up, CLOSE_UP_MIN_SCORE)
+        if is_there(_box_of(keypoints) for keypoints in again.keypoints):
+            return True
+    return is_there(_hog_boxes(close_up, 0.0 if by_hog_alone else CLOSE_UP_HOG_THRESHOLD))
 
 
-@cache
-def _hog() -> dlib.fhog_object_detector:
-    """face_recognition's HOG finder itself, whose threshold that library does not pass on."""
-    return dlib.get_frontal_face_detector()
+def _hog_boxes(picture: NDArray[np.uint8], threshold: float = 0.0, doublings: int = 0) -> list[Box]:
+    """Where face_recognition's HOG finder sees faces, at a threshold which that library does not pass on.
+
+    One thread at a time: a finder cannot be shared, and half a second goes into making one.
+    """
+    with _one_at_a_time:
+        found, _, _ = face_recognition.api.face_detector.run(picture, doublings, threshold)
+    return [(one.left(), one.top(), one.right(), one.bottom()) for one in found]
+
+
+_one_at_a_time = threading.Lock()
 
 
 def _area(box: Box) -> float:
@@ -138,26 +199,21 @@ def _shared_area(a: Box, b: Box) -> float:
     return width * height if width > 0 and height > 0 else 0.0
 
 
-def _hog_boxes(picture: NDArray[np.uint8]) -> list[Box]:
-    scale = min(1.0, HOG_LONGER_SIDE / max(picture.shape[:2]))
-    small = _scaled(picture, scale)
-    upsampling = 0 if max(small.shape[:2]) > HOG_LONGER_SIDE / 2 else 1
-    found = face_recognition.face_locations(small, number_of_times_to_upsample=upsampling, model="hog")
-    return [(left / scale, top / scale, right / scale, bottom / scale) for top, right, bottom, left in found]
+def _hits(picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands) -> list[tuple[Box, float]]:
+    """What BlazeFace finds in the regions: best first, each face once; boxes as HOG would draw them."""
+    pyramid = Pyramid(picture, max(halvings(max(width, height), SHRUNK_FROM) for _, _, width, height in regions))
 
+    def search(region: Region) -> list[tuple[Box, float]]:
+        part, left, top, span = pyramid.cut(*region, SHRUNK_FROM)
+        found = blazeface.detect(part, MIN_SCORE)
+        places = found.keypoints * span + np.array([left, top], np.float32)
+        return [(_box_of(keypoints), float(score)) for keypoints, score in zip(places, found.scores, strict=True)]
 
-def _blazeface_boxes(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
-    """Best first, each face once; boxes as HOG would draw them."""
-    hits = []
-    for left, top, side_x, side_y in _regions(picture.shape[1], picture.shape[0]):
-        region = picture[top : top + side_y, left : left + side_x]
-        found = blazeface.detect(region, BLAZEFACE_MIN_SCORE)
-        for keypoints, score in zip(found.keypoints, found.scores, strict=True):
-            hits.append((_box_of(keypoints + np.array([left, top], np.float32)), float(score)))
+    hits = [hit for in_region in hands.map(search, regions) for hit in in_region]
     hits.sort(key=lambda hit: -hit[1])
     kept: list[tuple[Box, float]] = []
     for box, score in hits:
-        if not _is_among(box, [known for known, _ in kept]):
+        if not is_among(box, [known for known, _ in kept]):
             kept.append((box, score))
     return kept
 
@@ -174,7 +230,7 @@ def _box_of(keypoints: NDArray[np.float32]) -> Box:
     return float(x) - half, float(y) - half, float(x) + half, float(y) + half
 
 
-def _regions(width: int, height: int) -> list[tuple[int, int, int, int]]:
+def _regions(width: int, height: int) -> list[Region]:
     """(left, top, width, height) of the whole picture, then of the squares it is searched in again."""
     regions = [(0, 0, width, height)]
     side = min(width, height)
@@ -188,6 +244,15 @@ def _regions(width: int, height: int) -> list[tuple[int, int, int, int]]:
         tops = [0, height - part] if width >= height else [round(index * (height - part) / 2) for index in range(3)]
         regions += [(left, top, part, part) for top in tops for left in lefts]
     return regions
+
+
+def _near(box: Box, width: int, height: int) -> Region:
+    """The square around ``box`` in which the same face is looked for; moved into the picture, and cut where it must."""
+    side = round(max(NEAR_FACES * (box[2] - box[0]), NEAR_PX))
+    across, down = min(side, width), min(side, height)
+    left = min(max(0, round((box[0] + box[2] - side) / 2)), width - across)
+    top = min(max(0, round((box[1] + box[3] - side) / 2)), height - down)
+    return left, top, across, down
 
 
 def _close_up(picture: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], float, int, int]:

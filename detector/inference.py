@@ -38,18 +38,19 @@ class Network:
         """Read and check the weights, compile the graph: about 2 s. Raises DetectorError(MODEL_...)."""
         release.verify()
         self.release = release
+        self.threads = threads or os.cpu_count() or 1
         try:
             arrays = weights.stored(release)
             graph = build_graph(release, arrays)
             heads = {name: array for name, array in arrays.items() if not name.startswith(weights.BACKBONE)}
-            self._heads = weights.single_precision(heads)
+            self._heads = dict(weights.SinglePrecision(heads))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DetectorError(
                 ErrorCode.MODEL_DAMAGED,
                 f"The weights of {release.name} {release.version} cannot be read; install Unmask again.",
             ) from error
         options = {
-            "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
+            "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": "f32",
             "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
@@ -131,7 +132,7 @@ def build_graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
         raise ValueError(f"no network has the recurrence {shape.recurrence} and the colours {shape.colours}")
     match release.network.backbone:
         case "resnext50_32x4d":
-            return resnext.build(weights.single_precision(arrays), release.crop.size)
+            return resnext.build(weights.SinglePrecision(arrays), release.crop.size)
         case "clip_vit_b16":
             return vit_graph.build(arrays, release.crop.size)
         case other:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from detector import drawing, heatmap, jpeg, verdict
 from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
+from detector.hands import Hands
 from detector.inference import FrameOutput, Network
 from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
@@ -145,15 +146,17 @@ class _Job:
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
 
     def follow(self, reader: Reader, keep: bool) -> Followed:
-        return follow(
-            reader.sample(self.settings.frames, self.should_stop),
-            self.network.release.crop,
-            max_faces=self.settings.max_faces_per_frame,
-            max_people=self.settings.max_people,
-            keep_width=KEEP_WIDTH if keep else None,
-            on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
-            stopwatch=self.watch,
-        )
+        with Hands(self.network.threads) as hands:
+            return follow(
+                reader.sample(self.settings.frames, self.should_stop),
+                self.network.release.crop,
+                max_faces=self.settings.max_faces_per_frame,
+                max_people=self.settings.max_people,
+                keep_width=KEEP_WIDTH if keep else None,
+                on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
+                stopwatch=self.watch,
+                hands=hands,
+            )
 
     def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:
         """The network on every crop, track by track."""
@@ -214,22 +217,25 @@ class _Job:
         """Write every picture; tracks and frames with the pictures' names."""
         out_dir.mkdir(parents=True, exist_ok=True)
         steps = len(tracks) + len(followed.frames)
-        drawn = []
-        for track, sightings, output in zip(tracks, followed.tracks, outputs, strict=True):
-            self.check()
-            drawn.append(self._draw_person(out_dir, track, sightings, output))
-            self.progress("drawing", len(drawn) / steps)
-        frames = []
-        for frame in followed.frames:
-            self.check()
-            frames.append(self._draw_frame(out_dir, frame, tracks))
-            self.progress("drawing", (len(drawn) + len(frames)) / steps)
+        drawn, frames = [], []
+        with Hands(self.network.threads) as hands:
+            for track, sightings, output in zip(tracks, followed.tracks, outputs, strict=True):
+                self.check()
+                drawn.append(self._draw_person(out_dir, track, sightings, output, hands))
+                self.progress("drawing", len(drawn) / steps)
+            for frame in hands.each(lambda frame: self._draw_frame(out_dir, frame, tracks), followed.frames):
+                self.check()
+                frames.append(frame)
+                self.progress("drawing", (len(drawn) + len(frames)) / steps)
         return drawn, frames
 
-    def _draw_person(self, out_dir: Path, track: Track, sightings: Sequence[Sighting], output: FrameOutput) -> Track:
+    def _draw_person(
+        self, out_dir: Path, track: Track, sightings: Sequence[Sighting], output: FrameOutput, hands: Hands
+    ) -> Track:
         bias, calibration = self.network.frame_bias, self.network.release.calibration
-        samples = []
-        for sample, seen, cam in zip(track.samples, sightings, output.maps, strict=True):
+
+        def draw(one: tuple[FaceSample, Sighting, NDArray[np.float32]]) -> FaceSample:
+            sample, seen, cam = one
             crop = f"crop-{track.index:02}-{sample.frame_index:03}.jpg"
             map_name = f"heatmap-{track.index:02}-{sample.frame_index:03}.jpg"
             with self.watch.stage("heatmap"):
@@ -237,8 +243,9 @@ class _Job:
             with self.watch.stage("write"):
                 (out_dir / crop).write_bytes(jpeg.encode(seen.crop.pixels, quality=92))
                 (out_dir / map_name).write_bytes(jpeg.encode(overlaid, quality=85))
-            samples.append(replace(sample, crop=crop, heatmap=map_name))
-        return replace(track, samples=tuple(samples))
+            return replace(sample, crop=crop, heatmap=map_name)
+
+        return replace(track, samples=tuple(hands.map(draw, zip(track.samples, sightings, output.maps, strict=True))))
 
     def _draw_frame(self, out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
         name = f"frame-{frame.index:03}.jpg"

@@ -1,9 +1,9 @@
 """Follows every face through the sampled frames and joins what belongs to one person.
 
-Between neighbouring frames of one shot, boxes that overlap are linked (the assignment of SORT, Bewley et al., ICIP
-2016, without its motion model: samples lie too far apart for one). A cut ends every link, since another person may
-then be in the same place. The pieces are joined across cuts by face_recognition's encodings, never two that share a
-frame.
+Between neighbouring frames of one shot, boxes are linked that overlap the last place of a face, or where it would be
+had it moved on as before (the assignment of SORT, Bewley et al., ICIP 2016, without its filter: samples lie too far
+apart for one). A cut ends every link, since another person may then be in the same place. The pieces are joined across
+cuts by face_recognition's encodings, never two that share a frame.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from detector.crops import Crop
 from detector.faces import iou
+from detector.pyramid import halved
 
 LINK_IOU = 0.2
 MAX_GAP_FRAMES = 3  # a face may be missed this many samples less one and still be the same link
@@ -23,6 +24,7 @@ CUT_DISTANCE = 0.4  # Bhattacharyya distance of colour histograms above which a 
 SAME_PERSON = 0.5  # distance of encodings below which two pieces are one person; stricter than the library's 0.6
 ENCODED_PER_PIECE = 3
 FLEETING_FROM_FRAMES = 10
+HISTOGRAM_FROM = 256  # pixels of the shorter side that a picture's colours are counted from
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,13 @@ class Sighting:
     time_s: float
     box: tuple[float, float, float, float]  # xyxy in pixels of the upright frame
     crop: Crop
-    score: float  # the finder's, 1 for HOG
+    score: float  # the finder's
     landmarks: NDArray[np.float32]  # (68, 2) in pixels of the upright frame
 
 
 def colour_histogram(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(512,) share of pixels by colour of a (H, W, 3) picture, from a thumbnail; what ``is_cut`` compares."""
-    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(halved(picture, HISTOGRAM_FROM), (64, 64), interpolation=cv2.INTER_AREA)
     counts = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel()
     return np.asarray(counts / counts.sum(), np.float32)
 
@@ -55,7 +57,7 @@ def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sigh
     live: list[list[Sighting]] = []
     for index, sightings in enumerate(frames):
         live = [] if index in cuts else [piece for piece in live if index - piece[-1].frame_index < MAX_GAP_FRAMES + 1]
-        overlaps = np.array([[iou(piece[-1].box, seen.box) for seen in sightings] for piece in live])
+        overlaps = np.array([[_overlap(piece, seen) for seen in sightings] for piece in live])
         taken: set[int] = set()
         if overlaps.size:
             for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
@@ -70,14 +72,17 @@ def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sigh
 
 
 def join(
-    pieces: list[list[Sighting]], encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]], frame_count: int
+    pieces: list[list[Sighting]],
+    encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    is_frontal: Callable[[NDArray[np.uint8]], bool],
+    frame_count: int,
 ) -> list[list[Sighting]]:
     """Tracks, one a person, the one seen most first; each ordered by time.
 
     Pairs of pieces are joined nearest first while their mean encodings lie within SAME_PERSON and they share no frame.
-    A single sighting that only the second finder made in a longer video is dropped as a false alarm.
+    A single sighting in a longer video is dropped as a false alarm unless ``is_frontal`` sees a face in its crop too.
     """
-    pieces = [piece for piece in pieces if not _is_fleeting(piece, frame_count)]
+    pieces = [piece for piece in pieces if not _is_fleeting(piece, frame_count) or is_frontal(piece[0].crop.pixels)]
     groups = [{index} for index in range(len(pieces))]
     if len(pieces) > 1:
         encodings = np.stack([_mean_encoding(piece, encode) for piece in pieces])
@@ -95,6 +100,20 @@ def join(
     return sorted(tracks, key=lambda track: (-len(track), track[0].frame_index, track[0].box))
 
 
+def _overlap(piece: list[Sighting], seen: Sighting) -> float:
+    """Of ``seen`` with the piece's last box, or with that box moved on as fast as it came; whichever is more."""
+    last = piece[-1]
+    still = iou(last.box, seen.box)
+    if len(piece) == 1:
+        return still
+    before = piece[-2]
+    steps = (seen.frame_index - last.frame_index) / (last.frame_index - before.frame_index)
+    across = steps * (last.box[0] + last.box[2] - before.box[0] - before.box[2]) / 2
+    down = steps * (last.box[1] + last.box[3] - before.box[1] - before.box[3]) / 2
+    x0, y0, x1, y1 = last.box
+    return max(still, iou((x0 + across, y0 + down, x1 + across, y1 + down), seen.box))
+
+
 def _frames(group: set[int], pieces: list[list[Sighting]]) -> set[int]:
     return {seen.frame_index for member in group for seen in pieces[member]}
 
@@ -104,7 +123,7 @@ def _frame_index(seen: Sighting) -> int:
 
 
 def _is_fleeting(piece: list[Sighting], frame_count: int) -> bool:
-    return len(piece) == 1 and piece[0].score < 1 and frame_count >= FLEETING_FROM_FRAMES
+    return len(piece) == 1 and frame_count >= FLEETING_FROM_FRAMES
 
 
 def _mean_encoding(

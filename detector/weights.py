@@ -4,6 +4,7 @@ A base is stored once, in models/bases, as it was published; a matrix may be int
 NAME.scale). A release that names a base holds only the weights it has tuned.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +31,26 @@ def stored(release: Release) -> Arrays:
     return {name: array for name, array in shared.items() if name.removesuffix(SCALE) not in own} | own
 
 
-def single_precision(arrays: Arrays) -> dict[str, NDArray[np.float32]]:
-    """The same weights as float32, int8 matrices multiplied out."""
-    out = {}
-    for name, array in arrays.items():
-        if not name.endswith(SCALE):
-            scale = arrays.get(name + SCALE)
-            out[name] = array.astype(np.float32)
-            if scale is not None:
-                out[name] *= scale.astype(np.float32)[:, None]
-    return out
+class SinglePrecision(Mapping[str, NDArray[np.float32]]):
+    """The same weights as float32, int8 matrices multiplied out; each is made when it is asked for, and not kept."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        if name.endswith(SCALE):
+            raise KeyError(name)
+        array = self._arrays[name].astype(np.float32)
+        scale = self._arrays.get(name + SCALE)
+        return array if scale is None else array * scale.astype(np.float32)[:, None]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._arrays if not name.endswith(SCALE))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def load_base(path: Path) -> dict[str, NDArray[np.float32]]:
     """The backbone in the base file ``path``, as float32 under the names of the backbone's state dict."""
-    return single_precision(dict(load_file(path)))
+    return dict(SinglePrecision(dict(load_file(path))))

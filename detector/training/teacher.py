@@ -14,7 +14,7 @@ def load_detector(release: Release) -> Detector:
     """The network of ``release`` in torch, in evaluation mode. Raises DetectorError where files are amiss."""
     release.verify()
     model = Detector(release.network)
-    arrays = weights.single_precision(weights.stored(release))
+    arrays = dict(weights.SinglePrecision(weights.stored(release)))
     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     odd = model.load_state_dict(state, strict=False)
     missing = [name for name in odd.missing_keys if not name.endswith("num_batches_tracked")]

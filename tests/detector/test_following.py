@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import crops, faces, tracking
+from detector import blazeface, crops, faces, tracking
 from detector.following import Followed, follow
+from detector.hands import Hands
 from detector.release import CropShape
 from detector.video import probe, sample
 from tests import videos
@@ -31,18 +32,29 @@ def test_a_face_is_found_where_it_is() -> None:
     assert face.box[1] - 20 < eyes[1] < y
 
 
-def test_the_second_finder_adds_faces_that_hog_misses() -> None:
-    """A turned and a small head: HOG alone finds neither."""
+def test_a_small_face_is_found_in_a_large_frame() -> None:
     canvas = videos.background((1280, 720))
     small = videos.resized(videos.portrait(), 110)
     videos.paste(canvas, small, 900, 300)
-    boxes = faces._hog_boxes(canvas)
 
     found = faces.find(canvas, 5)
 
-    assert boxes == []
     assert len(found) == 1
     assert 900 < found[0].box[0] < found[0].box[2] < 1010
+
+
+def test_a_face_that_the_first_finder_overlooks_is_found_by_hog(monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = videos.background((640, 360))
+    videos.paste(canvas, videos.portrait(), 200, 30)
+    (face,) = faces.find(canvas, 5)
+    nobody = blazeface.detect(np.zeros((64, 64, 3), np.uint8), 0.5)
+    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: nobody)
+
+    (again,) = faces.find(canvas, 5)
+
+    assert len(nobody.scores) == 0
+    assert again.score == 1
+    assert faces.iou(again.box, face.box) > 0.6
 
 
 def test_nothing_is_found_in_an_empty_scene() -> None:
@@ -131,6 +143,10 @@ def encode_mark(pixels: np.ndarray) -> np.ndarray:
     return encoding
 
 
+def never(pixels: np.ndarray) -> bool:
+    return False
+
+
 def test_linking_follows_overlap_and_bridges_a_missed_frame() -> None:
     frames = [[sighting(0, 0), sighting(0, 400)], [sighting(1, 410)], [sighting(2, 420), sighting(2, 20)]]
 
@@ -150,40 +166,54 @@ def test_a_cut_ends_every_link() -> None:
 def test_joining_never_merges_two_faces_of_one_frame() -> None:
     together = [[sighting(0, 0, mark=1), sighting(1, 0, mark=1)], [sighting(0, 400, mark=1), sighting(1, 400, mark=1)]]
 
-    assert len(tracking.join(together, encode_mark, frame_count=2)) == 2
+    assert len(tracking.join(together, encode_mark, never, frame_count=2)) == 2
 
 
 def test_joining_keeps_other_people_apart() -> None:
     pieces = [[sighting(0, 0, mark=1)], [sighting(1, 0, mark=2)], [sighting(2, 0, mark=1)]]
 
-    tracks = tracking.join(pieces, encode_mark, frame_count=3)
+    tracks = tracking.join(pieces, encode_mark, never, frame_count=3)
 
     assert [[one.frame_index for one in track] for track in tracks] == [[0, 2], [1]]
 
 
-def test_a_single_sighting_of_the_second_finder_is_a_false_alarm_in_a_longer_video() -> None:
-    pieces = [[sighting(index, 0) for index in range(10)], [sighting(3, 500, score=0.7)]]
+def test_a_single_sighting_in_a_longer_video_needs_a_second_opinion() -> None:
+    pieces = [[sighting(index, 0) for index in range(10)], [sighting(3, 500, mark=7)]]
 
-    assert len(tracking.join(pieces, encode_mark, frame_count=10)) == 1
-    assert len(tracking.join(pieces, encode_mark, frame_count=5)) == 2
+    assert len(tracking.join(pieces, encode_mark, never, frame_count=10)) == 1
+    assert len(tracking.join(pieces, encode_mark, never, frame_count=5)) == 2
+    assert len(tracking.join(pieces, encode_mark, lambda pixels: pixels[0, 0, 0] == 7, frame_count=10)) == 2
+
+
+def test_a_face_that_moves_on_as_before_is_linked_though_its_boxes_no_longer_overlap() -> None:
+    frames = [[sighting(0, 0)], [sighting(1, 60)], [sighting(2, 150)], [], [sighting(4, 330)]]
+
+    assert [len(piece) for piece in tracking.link(frames, cuts=set())] == [4]
+
+
+def test_a_face_elsewhere_is_not_linked_to_one_that_stood_still() -> None:
+    frames = [[sighting(0, 0)], [sighting(1, 0)], [sighting(2, 90)]]
+
+    assert [len(piece) for piece in tracking.link(frames, cuts=set())] == [2, 1]
 
 
 def test_a_box_within_a_face_is_no_other_face() -> None:
     face = (100.0, 100.0, 300.0, 300.0)
 
-    assert faces._is_among((150.0, 150.0, 220.0, 220.0), [face])
-    assert faces._is_among((110.0, 95.0, 310.0, 290.0), [face])
-    assert not faces._is_among((290.0, 100.0, 490.0, 300.0), [face])
+    assert faces.is_among((150.0, 150.0, 220.0, 220.0), [face])
+    assert faces.is_among((110.0, 95.0, 310.0, 290.0), [face])
+    assert not faces.is_among((290.0, 100.0, 490.0, 300.0), [face])
 
 
-def test_a_close_up_tells_a_face_from_a_lamp() -> None:
+@pytest.mark.parametrize("by_hog_alone", [False, True])
+def test_a_close_up_tells_a_face_from_a_lamp(by_hog_alone: bool) -> None:
     canvas = videos.background((640, 360))
     videos.paste(canvas, videos.portrait(), 200, 30)
     (face,) = faces.find(canvas, 5)
     canvas[250:330, 20:100] = 255
 
-    assert faces._is_face_from_close_up(canvas, face.box)
-    assert not faces._is_face_from_close_up(canvas, (20.0, 250.0, 100.0, 330.0))
+    assert faces._is_face_from_close_up(canvas, face.box, by_hog_alone)
+    assert not faces._is_face_from_close_up(canvas, (20.0, 250.0, 100.0, 330.0), by_hog_alone)
 
 
 def test_people_beyond_the_limit_are_counted(tmp_path: Path) -> None:
@@ -192,3 +222,28 @@ def test_people_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     seen = follow(sample(path, probe(path), 5), SHAPE, max_faces=6, max_people=1)
 
     assert (len(seen.tracks), seen.people_left_out) == (1, 1)
+
+
+def test_an_aligned_crop_shows_a_face_and_a_lamp_does_not(tmp_path: Path) -> None:
+    seen = followed(videos.face_clip(tmp_path / "clip.mp4", duration_s=0.5))
+    lamp = np.zeros((96, 96, 3), np.uint8)
+    lamp[20:70, 30:60] = 255
+
+    assert faces.is_frontal(seen.tracks[0][0].crop.pixels, SHAPE.margin)
+    assert not faces.is_frontal(lamp, SHAPE.margin)
+
+
+def test_threads_change_nothing_but_the_time(tmp_path: Path) -> None:
+    path = videos.two_faces_clip(tmp_path / "clip.mp4", duration_s=2.0)
+    alone = follow(sample(path, probe(path), 12), SHAPE, max_faces=6, max_people=5, keep_width=320)
+    with Hands(3) as hands:
+        together = follow(sample(path, probe(path), 12), SHAPE, max_faces=6, max_people=5, keep_width=320, hands=hands)
+
+    assert together.frames == alone.frames
+    assert len(alone.tracks) == len(together.tracks) == 2
+    for one, other in zip(alone.tracks, together.tracks, strict=True):
+        assert [(seen.frame_index, seen.box, seen.score) for seen in one] == [
+            (seen.frame_index, seen.box, seen.score) for seen in other
+        ]
+        assert all(np.array_equal(a.crop.pixels, b.crop.pixels) for a, b in zip(one, other, strict=True))
+        assert all(np.array_equal(a.landmarks, b.landmarks) for a, b in zip(one, other, strict=True))

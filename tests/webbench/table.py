@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import marked
+from detector import marked
 from tests.webbench.pages import Cost
 from tests.webbench.run import MIB, Uploaded
 

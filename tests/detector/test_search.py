@@ -1,0 +1,132 @@
+"""Frames between two that are searched in full are looked at near the faces of both, or in full."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from detector import faces, search
+from detector.faces import Box, Face
+from detector.search import Shown
+from tests import videos
+
+HERE: Box = (100.0, 100.0, 160.0, 160.0)
+THERE: Box = (400.0, 100.0, 460.0, 160.0)
+
+
+class Finder:
+    """Stands for faces.py: knows where faces are in each frame, and which frames were searched how."""
+
+    def __init__(self, present: dict[int, list[Box]], overlooked: dict[int, list[Box]] | None = None) -> None:
+        self.present, self.overlooked = present, overlooked or {}
+        self.in_full: list[int] = []
+        self.near: dict[int, list[Box]] = {}
+
+    def find(self, picture: np.ndarray, max_faces: int, hands: object) -> list[Face]:
+        index = int(picture[0, 0, 0])
+        self.in_full.append(index)
+        return self._faces(self.present.get(index, []))
+
+    def find_near(self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object) -> list[Face]:
+        index = int(picture[0, 0, 0])
+        self.near[index] = list(expected)
+        hidden = self.overlooked.get(index, [])
+        return self._faces([box for box in self.present.get(index, []) if box in expected and box not in hidden])
+
+    def _faces(self, boxes: list[Box]) -> list[Face]:
+        return [Face(box, np.zeros((68, 2), np.float32), 0.9) for box in boxes]
+
+
+def frames(times_s: list[float], shots: tuple[int, ...] = ()) -> Iterator[Shown]:
+    for index, time_s in enumerate(times_s):
+        yield Shown(index, time_s, np.full((8, 8, 3), index, np.uint8), index in shots)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, finder: Finder, shown: Iterator[Shown]) -> list[tuple[int, list[Box]]]:
+    monkeypatch.setattr(faces, "find", finder.find)
+    monkeypatch.setattr(faces, "find_near", finder.find_near)
+    return [(frame.index, [face.box for face in found]) for frame, found in search.search(shown, max_faces=5)]
+
+
+def test_every_fourth_frame_is_searched_in_full_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder({index: [HERE] for index in range(11)})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(11)]))
+
+    assert found == [(index, [HERE]) for index in range(11)]
+    assert finder.in_full == [0, 4, 8, 10]
+    assert sorted(finder.near) == [1, 2, 3, 5, 6, 7, 9]
+
+
+def test_frames_far_apart_are_all_searched_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder({})
+
+    run(monkeypatch, finder, frames([index * 0.5 for index in range(6)]))
+
+    assert (finder.in_full, finder.near) == ([0, 1, 2, 3, 4, 5], {})
+
+
+def test_nobody_is_carried_over_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder({0: [HERE], 1: [HERE], 2: [HERE], 3: [THERE], 4: [THERE], 5: [THERE]})
+
+    found = run(monkeypatch, finder, frames([index / 10 for index in range(6)], shots=(3,)))
+
+    assert [boxes for _, boxes in found] == [[HERE]] * 3 + [[THERE]] * 3
+    assert finder.in_full == [0, 2, 3, 5]
+    assert finder.near == {1: [HERE], 4: [THERE]}
+
+
+def test_a_face_of_either_neighbour_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first goes after frame 1, the second comes with frame 2."""
+    present = {0: [HERE], 1: [HERE], 2: [THERE], 3: [THERE], 4: [THERE]}
+    finder = Finder(present)
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert dict(found) == present
+    assert finder.in_full == [0, 4]
+    assert finder.near[1] == finder.near[3] == [HERE, THERE]
+
+
+def test_a_face_that_both_neighbours_show_is_looked_for_everywhere_before_it_counts_as_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finder = Finder({index: [HERE] for index in range(5)}, overlooked={2: [HERE]})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert found[2] == (2, [HERE])
+    assert finder.in_full == [0, 4, 2]
+
+
+def test_a_face_that_hurries_past_is_looked_for_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside one that stays; between the two frames searched in full it is near neither of its places."""
+    places: list[Box] = [(250.0 + 200 * index, 300.0, 310.0 + 200 * index, 360.0) for index in range(5)]
+    present = {index: [HERE, place] for index, place in enumerate(places)}
+    finder = Finder(present)
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert dict(found) == present
+
+
+def test_no_frame_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, Finder({}), frames([])) == []
+
+
+def test_a_small_face_is_followed_without_searching_everywhere() -> None:
+    """The whole picture alone is too coarse to show this face; near its place it is found just as in full."""
+    canvas = videos.background((1920, 1080))
+    videos.paste(canvas, videos.resized(videos.portrait(), 220), 1300, 600)
+    (in_full,) = faces.find(canvas, 5)
+
+    (near,) = faces.find_near(canvas, [in_full.box], 5) or []
+    elsewhere = faces.find_near(canvas, [(100.0, 100.0, 150.0, 150.0)], 5)
+
+    width = np.ptp(in_full.landmarks, axis=0).max()
+    assert np.abs(near.landmarks - in_full.landmarks).mean() < 0.02 * width  # about as much as between two frames
+    assert elsewhere == []
+
+
+def test_where_many_faces_are_expected_nothing_is_saved() -> None:
+    assert faces.find_near(np.zeros((64, 64, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)], 5) is None
