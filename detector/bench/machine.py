@@ -23,7 +23,7 @@ class Machine:
             "cores": cores(),
             "processor": _processor(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.release().partition('-')[0]}",
             "python": platform.python_version(),
             "others_share": round(min(1.0, max(0.0, busy - own) / whole), 3) if whole > 0 else None,
         }

@@ -7,8 +7,8 @@ import pytest
 
 from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
-from detector.pipeline import STAGES, TIMED, Settings, analyze
-from detector.release import default_release
+from detector.pipeline import STAGE_ENDS, STAGES, TIMED, Settings, analyze
+from detector.release import Release, default_release, releases
 from detector.report import Reason, Report, Verdict
 from detector.stopwatch import Stopwatch
 from tests import videos
@@ -102,6 +102,15 @@ def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tu
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert list(dict.fromkeys(stage for stage, _ in heard)) == list(STAGES)
+
+
+@pytest.mark.parametrize("release", releases(), ids=lambda release: release.name)
+def test_every_shipped_model_has_shares_for_its_progress(release: Release) -> None:
+    ends = STAGE_ENDS[release.network.backbone]
+
+    assert list(ends) == list(STAGES)
+    assert list(ends.values()) == sorted(ends.values())
+    assert ends["drawing"] == 1.0
 
 
 def test_a_report_survives_json(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
