@@ -573,7 +573,7 @@ def test_staff_are_told_whose_it_is(user: User) -> None:
 
     page = page_of(client, make_analysis(State.DONE, owner=user))
 
-    assert f"belongs to {user.email}" in page
+    assert f"belongs to <bdi>{user.email}</bdi>" in page
 
 
 def test_each_stage_whose_time_is_told_has_words_for_people() -> None:
