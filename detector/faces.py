@@ -31,7 +31,7 @@ SAME_FACE_IOU = 0.35
 SAME_FACE_SHARE = 0.7  # of the smaller box: a box within a face is no other face
 SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares,
 SQUARES_TO_ASPECT = 8.0  # unless they are mere strips, where the squares would be many and small
-SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in four quarters too
+SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in six parts too
 SHRUNK_FROM = 288  # pixels of a region's longer side: halving stops there, above the side that BlazeFace looks at
 NEAR_FACES = 3.5  # a face is looked for again in a square this many times as wide as it was
 NEAR_PX = 192  # and at least this wide
@@ -136,8 +136,12 @@ def is_among(box: Box, known: Iterable[Box]) -> bool:
 
 
 def _faces(picture: NDArray[np.uint8], hits: Iterable[tuple[Box, float]], max_faces: int, hands: Hands) -> list[Face]:
-    wide = sorted((hit for hit in hits if hit[0][2] - hit[0][0] >= MIN_FACE_PX), key=lambda hit: hit[0][0] - hit[0][2])
-    return hands.map(lambda hit: Face(hit[0], landmarks(picture, hit[0]), hit[1]), wide[:max_faces])
+    widest = sorted(hits, key=lambda hit: -_width(hit[0]))[:max_faces]
+    return hands.map(lambda hit: Face(hit[0], landmarks(picture, hit[0]), hit[1]), widest)
+
+
+def _width(box: Box) -> float:
+    return box[2] - box[0]
 
 
 def _filling(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
@@ -200,7 +204,7 @@ def _shared_area(a: Box, b: Box) -> float:
 
 
 def _hits(picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands) -> list[tuple[Box, float]]:
-    """What BlazeFace finds in the regions: best first, each face once; boxes as HOG would draw them."""
+    """What BlazeFace finds in the regions: best first, each face once, none too narrow, boxes as HOG draws them."""
     pyramid = Pyramid(picture, max(halvings(max(width, height), SHRUNK_FROM) for _, _, width, height in regions))
 
     def search(region: Region) -> list[tuple[Box, float]]:
@@ -209,7 +213,7 @@ def _hits(picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands) -
         places = found.keypoints * span + np.array([left, top], np.float32)
         return [(_box_of(keypoints), float(score)) for keypoints, score in zip(places, found.scores, strict=True)]
 
-    hits = [hit for in_region in hands.map(search, regions) for hit in in_region]
+    hits = [hit for in_region in hands.map(search, regions) for hit in in_region if _width(hit[0]) >= MIN_FACE_PX]
     hits.sort(key=lambda hit: -hit[1])
     kept: list[tuple[Box, float]] = []
     for box, score in hits:

@@ -25,10 +25,13 @@ def measure(video: Path, frames: int, pictures: Path) -> dict[str, Any]:
     done = subprocess.run(  # noqa: S603 -- our own program
         [*COMMAND, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
+    last = (done.stderr.strip().splitlines() or [""])[-1]  # and not what comes before it, which would name our folders
     if done.returncode == REFUSED:
-        return {"left_out": done.stderr.strip().splitlines()[-1].partition(": ")[2]}
+        return {"left_out": last.partition(": ")[2]}
     if done.returncode != 0:
-        return {"left_out": f"It ended with exit code {done.returncode}. {done.stderr.strip()[-300:]}".strip()}
+        return {
+            "left_out": f"It ended with exit code {done.returncode}. {last}".strip().replace(str(video), video.name)
+        }
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
 

@@ -48,8 +48,8 @@ class TestRealRun:
         assert list(cold["stages"]) == ["import", "load", *TIMED]
         for whole in (cold, warm):
             assert all(spent["wall_s"] > 0 for spent in whole["stages"].values())
-            for unit in ("wall_s", "cpu_s"):
-                assert whole[unit] >= sum(spent[unit] for spent in whole["stages"].values()) - 0.1
+            # On the clock stages overlap where threads work side by side.
+            assert whole["cpu_s"] >= sum(spent["cpu_s"] for spent in whole["stages"].values()) - 0.1
         assert 0 < warm["cpu_s"] < cold["cpu_s"]
 
     def test_the_decoder_s_own_process_is_counted(self, measured: dict[str, Any]) -> None:

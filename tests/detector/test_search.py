@@ -1,11 +1,12 @@
 """Frames between two that are searched in full are looked at near the faces of both, or in full."""
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from detector import faces, search
+from detector import blazeface, faces, search
 from detector.faces import Box, Face
 from detector.search import Shown
 from tests import videos
@@ -110,6 +111,31 @@ def test_a_face_that_hurries_past_is_looked_for_everywhere(monkeypatch: pytest.M
     assert dict(found) == present
 
 
+def test_for_every_frame_that_is_asked_for_one_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what decodes the next frame works while this one is searched, and few frames are held."""
+    finder = Finder({index: [HERE] for index in range(20)})
+    monkeypatch.setattr(faces, "find", finder.find)
+    monkeypatch.setattr(faces, "find_near", finder.find_near)
+    seen: list[weakref.ref[Shown]] = []
+    held, asked, ahead = [], 0, []
+
+    def counted() -> Iterator[Shown]:
+        nonlocal asked
+        for index in range(20):
+            frame = Shown(index, index / 6, np.full((8, 8, 3), index, np.uint8), index == 10)
+            seen.append(weakref.ref(frame))
+            held.append(sum(one() is not None for one in seen))
+            asked += 1
+            yield frame
+            del frame
+
+    for done, _ in enumerate(search.search(counted(), max_faces=5), 1):
+        ahead.append(asked - done)
+
+    assert max(held) <= search.MAX_BETWEEN + 3  # and the one that was handed on
+    assert ahead[-8:] == [3, 3, 3, 3, 3, 2, 1, 0]  # one for one, until the frames are at their end
+
+
 def test_no_frame_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, Finder({}), frames([])) == []
 
@@ -130,3 +156,16 @@ def test_a_small_face_is_followed_without_searching_everywhere() -> None:
 
 def test_where_many_faces_are_expected_nothing_is_saved() -> None:
     assert faces.find_near(np.zeros((64, 64, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)], 5) is None
+
+
+def test_a_hit_too_small_to_report_does_not_keep_hog_from_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face that fills the picture is HOG's to find where BlazeFace sees nothing but a speck."""
+    points = np.array(
+        [[300.0, 8.0], [303.0, 8.0], [301.5, 10.0], [301.5, 12.0], [298.0, 9.0], [305.0, 9.0]], np.float32
+    )
+    speck = blazeface.Detections(np.zeros((1, 4), np.float32), points[None], np.array([0.95], np.float32))
+    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: speck)
+
+    (found,) = faces.find(videos.resized(videos.portrait(), 320), 5)
+
+    assert found.box[2] - found.box[0] > 60
