@@ -26,7 +26,6 @@ MODEL_FILE = "modules/face_detection/face_detection_full_range_sparse.tflite"
 class Detections:
     """N faces in pixels of the picture."""
 
-    boxes: NDArray[np.float32]  # (N, 4) xyxy, forehead to chin
     keypoints: NDArray[np.float32]  # (N, 6, 2): the eyes, nose tip, mouth, the ears
     scores: NDArray[np.float32]  # (N,) between 0 and 1
 
@@ -59,11 +58,9 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
     scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -50, 50)))
     keep = np.flatnonzero(scores >= min_score)
     anchors = np.stack([(keep % CELLS + 0.5) / CELLS, (keep // CELLS + 0.5) / CELLS], axis=1)
-    values = values[keep] / SIDE
-    centre, size = values[:, :2] + anchors, values[:, 2:4]
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1) * (SIDE / scale)
-    keypoints = (values[:, 4:].reshape(-1, 6, 2) + anchors[:, None]) * (SIDE / scale)
-    return Detections(boxes.astype(np.float32), keypoints.astype(np.float32), scores[keep].astype(np.float32))
+    places = values[keep, 4:].reshape(-1, 6, 2) / SIDE  # behind the box, which reaches from the forehead to the chin
+    keypoints = (places + anchors[:, None]) * (SIDE / scale)
+    return Detections(keypoints.astype(np.float32), scores[keep].astype(np.float32))
 
 
 def _request() -> openvino.InferRequest:

@@ -52,7 +52,7 @@ def search(
             found = one.after if one.is_last else _between(one, max_faces, hands)
         return one.frame, found
 
-    def follow(run: list[Shown]) -> list[Face]:
+    def search_last(run: list[Shown]) -> list[Face]:
         with watch.stage("detect"):
             after = faces.find(run[-1].picture, max_faces, hands)
         behind.extend(_Behind(frame, before, after, frame is run[-1]) for frame in run)
@@ -61,11 +61,11 @@ def search(
 
     for frame in frames:
         for run in runs.with_next(frame):
-            before = follow(run)
+            before = search_last(run)
         if behind:
             yield searched()
     for run in runs.rest():
-        before = follow(run)
+        before = search_last(run)
     while behind:
         yield searched()
 

@@ -33,9 +33,11 @@ def together(work: Callable[..., T], each: Sequence[Sequence[object]]) -> list[T
 
 
 def _all_in_children(work: Callable[..., T], each: Sequence[Sequence[object]]) -> list[T]:
-    running = [_start(work, arguments) for arguments in each]
+    running: list[tuple[BaseProcess, Connection]] = []
     answers: dict[int, Any] = {}
     try:
+        for arguments in each:
+            running.append(_start(work, arguments))  # noqa: PERF401 -- those begun are ended when the next cannot be
         while len(answers) < len(running):
             left = [place for place in range(len(running)) if place not in answers]
             ready = wait([running[place][1] for place in left])

@@ -163,7 +163,7 @@ def test_a_hit_too_small_to_report_does_not_keep_hog_from_looking(monkeypatch: p
     points = np.array(
         [[300.0, 8.0], [303.0, 8.0], [301.5, 10.0], [301.5, 12.0], [298.0, 9.0], [305.0, 9.0]], np.float32
     )
-    speck = blazeface.Detections(np.zeros((1, 4), np.float32), points[None], np.array([0.95], np.float32))
+    speck = blazeface.Detections(points[None], np.array([0.95], np.float32))
     monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: speck)
 
     (found,) = faces.find(videos.resized(videos.portrait(), 320), 5)
