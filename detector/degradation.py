@@ -15,8 +15,9 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
+from detector.sampling import sample
 from detector.stream import Limits
-from detector.video import probe, sample
+from detector.video import probe
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, int], Picture]  # an (H, W, 3) RGB picture and its number in the video

@@ -17,7 +17,8 @@ from sklearn.ensemble import RandomForestClassifier
 from detector import crops, faces, intervals
 from detector.errors import DetectorError
 from detector.evaluate_rows import Clip, ManifestError
-from detector.video import probe, sample
+from detector.sampling import sample
+from detector.video import probe
 
 FACTS = ("width", "height", "frame_rate", "duration_s", "bit_rate", "codec", "face_px")
 TREES, SEED = 500, 0

@@ -18,6 +18,7 @@ from detector.stream import Limits, StreamInfo
 STDIN, STDOUT = 0, 1
 # What is decoded with, and what PyAV imports only when it meets such a stream or such data: later no file can be read.
 PRELOADED = (
+    "detector.sampling",
     "detector.video",
     "av.sidedata.encparams",
     "av.sidedata.motionvectors",
@@ -58,9 +59,9 @@ def serve(told: dict[str, Any]) -> None:
 
 
 def _send_frames(path: Path, info: StreamInfo, limits: Limits, count: int, max_side: int | None) -> None:
-    from detector import video  # noqa: PLC0415 -- see above
+    from detector import sampling  # noqa: PLC0415 -- see above
 
-    for index, time_s, picture in video.sample(path, info, count, limits=limits, max_side=max_side):
+    for index, time_s, picture in sampling.sample(path, info, count, limits=limits, max_side=max_side):
         height, width = picture.shape[:2]
         _say({"kind": "frame", "index": index, "time_s": time_s, "width": width, "height": height})
         write_all(STDOUT, picture.data.cast("B"))

@@ -5,6 +5,7 @@ else in between. A floor says nothing of faces to be found or pictures to be dra
 """
 
 import bisect
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ import openvino
 from av.video.stream import VideoStream
 from openvino import opset13 as ops
 
-from detector import inference, release, video, weights
+from detector import inference, release, sampling, video, weights
 from detector.bench.measure import rounded
 from detector.stream import MAX_THREADS
 
@@ -71,14 +72,20 @@ def of_run(measured: dict[str, Any], crops: int, warm: dict[str, float]) -> dict
 def frames_to_decode(packets: Sequence[Packet], duration_s: float, count: int, tolerance_s: float) -> int:
     """Of ``packets`` in the order of decoding: the frames wanted, and those from the last key frame on that they need.
 
-    Wanted is for each of ``count`` equal parts of the video the first frame at or after its middle, as in
-    ``video.sample``. Frames that no other needs are counted only where they are wanted.
+    Wanted is what ``sampling.sample`` takes: for each of ``count`` equal parts of the video the first frame at or after
+    its middle, or a key frame nearby. Frames that no other needs are counted only where they are wanted.
     """
     gap_s = duration_s / count
+    keys = [place for place, packet in enumerate(packets) if packet.is_key]
     shown = sorted((packet.time_s, place) for place, packet in enumerate(packets))
     needed: set[int] = set()
-    for index in range(count):
-        found = bisect.bisect_left(shown, ((index + 0.5) * gap_s - min(tolerance_s, gap_s), -1))
+    for target_s in ((index + 0.5) * gap_s for index in range(count)):
+        near = [(abs(packets[key].time_s - target_s), key) for key in keys] if gap_s > sampling.SEEK_BEYOND_S else []
+        distance_s, nearest = min(near, default=(math.inf, -1))
+        if distance_s <= sampling.EASE * gap_s:
+            needed.add(nearest)
+            continue
+        found = bisect.bisect_left(shown, (target_s - min(tolerance_s, gap_s), -1))
         if found == len(shown):
             continue
         wanted_s, wanted = shown[found]

@@ -18,13 +18,14 @@ from detector import crops, faces
 from detector.following import follow
 from detector.release import CropShape
 from detector.sample_clip import make_clip, read_photograph
+from detector.sampling import sample
 from detector.training import clip_fakes
 from detector.training.clip_fakes import Course, Frames, Kind, manipulated
 from detector.training.composites import Landmarks, Picture, swap_face, swap_mouth
 from detector.training.degrade import Chain
 from detector.training.fakes import restored, self_blend
 from detector.training.regenerate import Upscaler
-from detector.video import probe, sample
+from detector.video import probe
 
 CELL, GAP, LEFT, HEAD = 88, 3, 112, 30  # pixels
 COLUMNS = 12

@@ -15,9 +15,10 @@ from detector import crops, faces
 from detector.errors import DetectorError
 from detector.following import follow
 from detector.release import CropShape
+from detector.sampling import sample
 from detector.training.listing import Row
 from detector.training.packs import Clip, CropRow, write
-from detector.video import probe, sample
+from detector.video import probe
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from av.video.frame import PictureType
 from openvino import opset13 as ops
 
-from detector import sample_clip
+from detector import sample_clip, sampling
 from detector.bench import floors
 from detector.bench.floors import Packet
 from detector.release import MODELS_DIR
@@ -37,7 +37,25 @@ def _packets(kinds: str) -> list[Packet]:
         ("KPbPbPb", 1, 4),  # at 4 s, a P: none of the others between is needed
     ],
 )
-def test_only_what_is_wanted_and_what_that_needs_is_decoded(kinds: str, count: int, needed: int) -> None:
+def test_only_what_is_wanted_and_what_that_needs_is_decoded(
+    kinds: str, count: int, needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "SEEK_BEYOND_S", 100.0)
+    packets = _packets(kinds)
+
+    assert floors.frames_to_decode(packets, float(len(packets)), count, 0.5) == needed
+
+
+@pytest.mark.parametrize(
+    ("kinds", "count", "needed"),
+    [
+        ("KPPPKPPP", 1, 1),  # at 4 s
+        ("KPPPPKPP", 1, 1),  # at 4 s, and there is a key frame at 5 s
+        ("KPPPPPPK", 1, 5),  # at 4 s, and the next key frame is 3 s away
+        ("KKPPKPPK", 2, 2),  # at 2 s and 6 s: those at 1 s and 7 s
+    ],
+)
+def test_of_frames_far_apart_a_key_frame_nearby_is_enough(kinds: str, count: int, needed: int) -> None:
     packets = _packets(kinds)
 
     assert floors.frames_to_decode(packets, float(len(packets)), count, 0.5) == needed

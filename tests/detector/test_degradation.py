@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from detector.degradation import SWEEP, Degradation, _change, write_degraded
 from detector.errors import DetectorError, ErrorCode
-from detector.video import probe, sample
+from detector.sampling import sample
+from detector.video import probe
 from tests import videos
 
 

@@ -9,7 +9,8 @@ from detector import blazeface, crops, faces, tracking
 from detector.following import Followed, follow
 from detector.hands import Hands
 from detector.release import CropShape
-from detector.video import probe, sample
+from detector.sampling import sample
+from detector.video import probe
 from tests import videos
 
 SHAPE = CropShape(size=96, margin=1.45)

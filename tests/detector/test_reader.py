@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import reader_process, sandbox, video
+from detector import reader_process, sampling, sandbox, video
 from detector.errors import DetectorError, ErrorCode
 from detector.process_usage import Usage, of_process
 from detector.reader import Allowance, Reader, ReaderError
@@ -51,7 +51,7 @@ def test_the_child_reads_what_is_read_without_it(clip: Path) -> None:
         assert reader.info() == info
         seen = list(reader.sample(10))
 
-    expected = list(video.sample(clip, info, 10))
+    expected = list(sampling.sample(clip, info, 10))
     assert [one[:2] for one in seen] == [one[:2] for one in expected]
     assert all(np.array_equal(one[2], other[2]) for one, other in zip(seen, expected, strict=True))
 

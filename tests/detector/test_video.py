@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import video
+from detector import decoding, sampling, video
 from detector.errors import DetectorError, ErrorCode
 from detector.stream import Limits
 from tests import hostile_videos, videos
 
 
 def times(path: Path, count: int) -> list[float]:
-    return [time_s for _, time_s, _ in video.sample(path, video.probe(path), count)]
+    return [time_s for _, time_s, _ in sampling.sample(path, video.probe(path), count)]
 
 
 def test_probe_says_what_the_file_holds(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_every_container_of_the_upload_page_is_read(tmp_path: Path, ending: str)
     path = videos.clip_in_container(tmp_path, ending)
 
     info = video.probe(path)
-    seen = list(video.sample(path, info, 10))
+    seen = list(sampling.sample(path, info, 10))
 
     assert info.duration_s == pytest.approx(1.0, abs=0.15)
     assert len(seen) == 10
@@ -68,7 +68,7 @@ def test_sampling_by_key_frame_shows_what_decoding_everything_shows(tmp_path: Pa
     path = videos.face_clip(tmp_path / "clip.mp4", duration_s=24.0, size=(160, 96))
     whole = list(videos.decoded(path))
 
-    for _, time_s, picture in video.sample(path, video.probe(path), 12):
+    for _, time_s, picture in sampling.sample(path, video.probe(path), 12):
         nearest = whole[int(np.argmin([abs(at - time_s) for at, _ in whole]))]
         assert nearest[0] == pytest.approx(time_s, abs=1e-3)
         assert np.array_equal(nearest[1], picture)
@@ -80,7 +80,7 @@ def test_rotation_metadata_is_honoured(tmp_path: Path, rotation_deg: int) -> Non
     _, stored = next(iter(videos.decoded(path)))
 
     info = video.probe(path)
-    _, _, picture = next(video.sample(path, info, 25))
+    _, _, picture = next(sampling.sample(path, info, 25))
 
     assert np.array_equal(picture, np.rot90(stored, -rotation_deg // 90))
     assert picture.shape[:2] == (info.height, info.width)
@@ -157,7 +157,7 @@ def test_a_video_whose_beginning_is_all_that_is_left_is_damaged_not_another_kind
 def test_a_cut_off_video_gives_the_frames_that_are_left(tmp_path: Path) -> None:
     path = videos.truncated_clip(tmp_path / "clip.mkv", kept=0.6)
 
-    seen = list(video.sample(path, video.probe(path), 20))
+    seen = list(sampling.sample(path, video.probe(path), 20))
 
     assert 3 <= len(seen) <= 20
 
@@ -170,13 +170,13 @@ def test_sound_that_outlasts_the_picture_does_not_count(ending: str, tmp_path: P
     info = video.probe(path)
 
     assert info.duration_s == pytest.approx(2.0, abs=0.1)
-    assert len(list(video.sample(path, info, 10))) == 10
+    assert len(list(sampling.sample(path, info, 10))) == 10
 
 
 def test_sampling_stops_when_told(tmp_path: Path) -> None:
     path = videos.face_clip(tmp_path / "clip.mp4")
     seen: list[float] = []
-    frames = video.sample(path, video.probe(path), 10, should_stop=lambda: len(seen) >= 3)
+    frames = sampling.sample(path, video.probe(path), 10, should_stop=lambda: len(seen) >= 3)
 
     with pytest.raises(DetectorError) as caught:
         seen.extend(time_s for _, time_s, _ in frames)
@@ -200,14 +200,14 @@ def test_a_wrong_rate_does_not_make_one_frame_stand_for_all(tmp_path: Path) -> N
     path = videos.no_face_clip(tmp_path / "clip.mp4", duration_s=2.0, size=(160, 96))
     slow = dataclasses.replace(video.probe(path), frame_rate=0.001)
 
-    assert len(list(video.sample(path, slow, 10))) >= 9
+    assert len(list(sampling.sample(path, slow, 10))) >= 9
 
 
 def test_a_frame_far_beyond_the_end_does_not_use_up_the_samples(tmp_path: Path) -> None:
     path = hostile_videos.packets_at(tmp_path / "clip.mkv", hostile_videos.OUTLYING_TIMES)
     info = dataclasses.replace(video.probe(path, Limits(max_duration_s=1e9)), duration_s=2.0)
 
-    seen = [time_s for _, time_s, _ in video.sample(path, info, 10)]
+    seen = [time_s for _, time_s, _ in sampling.sample(path, info, 10)]
 
     assert len(seen) >= 9
     assert max(seen) < 3.0
@@ -243,7 +243,7 @@ def test_an_mpeg_stream_is_as_long_as_its_frames(tmp_path: Path) -> None:
 def test_every_pixel_format_shows_what_was_filmed(name: str, codec: str, pixel_format: str, tmp_path: Path) -> None:
     path = hostile_videos.encoded(tmp_path / name, codec, pixel_format)
 
-    for _, time_s, picture in video.sample(path, video.probe(path), 10):
+    for _, time_s, picture in sampling.sample(path, video.probe(path), 10):
         filmed = videos.empty_scene(hostile_videos.SIZE)(time_s)
         assert np.abs(picture.astype(int) - filmed.astype(int)).mean() < 8
 
@@ -252,7 +252,7 @@ def test_hdr_is_read_at_its_true_brightness_order(tmp_path: Path) -> None:
     """It is not mapped to the tones of a screen, but what is brighter stays brighter."""
     path = hostile_videos.hdr(tmp_path / "clip.mp4")
 
-    _, time_s, picture = next(video.sample(path, video.probe(path), 10))
+    _, time_s, picture = next(sampling.sample(path, video.probe(path), 10))
     filmed = videos.empty_scene(hostile_videos.SIZE)(time_s)
 
     assert np.corrcoef(picture.mean(axis=2).ravel(), filmed.mean(axis=2).ravel())[0, 1] > 0.9
@@ -272,7 +272,7 @@ def test_pictures_that_are_larger_than_was_declared_are_refused_as_that(
     pixel_format = "rgb24" if codec == "png" else "yuv420p"
     path = hostile_videos.encoded(tmp_path / "clip.mov", codec, pixel_format, size=(640, 384), options=options)
     hostile_videos.declare_size(path, (64, 48))
-    monkeypatch.setattr(video, "EDGE_PIXELS", 0)
+    monkeypatch.setattr(decoding, "EDGE_PIXELS", 0)
 
     with pytest.raises(DetectorError) as caught:
         video.probe(path, Limits(max_pixels=320 * 200))
@@ -288,4 +288,4 @@ def test_a_frame_as_large_as_is_allowed_is_read_though_its_blocks_reach_beyond_i
     limits = Limits(max_pixels=322 * 178)
 
     assert video.probe(path, limits).width == 322
-    assert len(list(video.sample(path, video.probe(path, limits), 10, limits=limits))) == 10
+    assert len(list(sampling.sample(path, video.probe(path, limits), 10, limits=limits))) == 10

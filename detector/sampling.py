@@ -1,0 +1,189 @@
+"""Reads frames at regular intervals from a video, and decodes no more for them than it must.
+
+Short intervals are read from the beginning to the end, without frames that nothing needs (skipping.py). Long ones are
+reached by key frame, and where a key frame lies close enough to a wanted time, it is taken itself.
+"""
+
+import bisect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from detector.decoding import (
+    decoded,
+    explained,
+    first_alone,
+    open_video,
+    pts_at,
+    rotation,
+    seek,
+    start_s,
+    unreadable,
+    video_stream,
+)
+from detector.errors import DetectorError, ErrorCode
+from detector.skipping import Skipping
+from detector.stream import Limits, StreamInfo, check_pixels
+
+SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
+EASE = 0.25  # of the interval: a key frame that near is taken instead, where samples lie further apart than that
+SAME_S = 1e-6  # times that differ by less are one
+STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
+
+
+def sample(
+    path: Path,
+    info: StreamInfo,
+    count: int,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    limits: Limits | None = None,
+    max_side: int | None = None,
+) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+    """Yield (index, time_s, picture) of up to ``count`` frames at regular intervals over the whole video.
+
+    Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
+    are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
+    twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame within EASE of
+    that distance is taken instead. Frames after a damaged place are missing rather than an error; when none is left,
+    the last one before is taken. Raises DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS,
+    TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two decoded frames are held at a time.
+    """
+    limits = limits or Limits()
+    found = 0
+    try:
+        with open_video(path, limits) as container:
+            sampler = _Sampler(container, video_stream(container, limits), info, count)
+            for time_s, frame in sampler.frames(should_stop or _never):
+                check_pixels(frame.width * frame.height, limits)
+                yield found, time_s, _upright(frame, max_side)
+                found += 1
+    except FFmpegError as error:
+        raise explained(error) from error
+    if not found:
+        raise unreadable()
+
+
+class _Sampler:
+    """Goes through one stream once."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, info: StreamInfo, count: int) -> None:
+        self._container, self._stream, self._info, self._count = container, stream, info, count
+        self._gap_s = info.duration_s / count
+        self._tolerance_s = min(0.5 / info.frame_rate, self._gap_s) if info.frame_rate > 0 else 0.0
+        self._targets = [(index + 0.5) * self._gap_s for index in range(count)]  # those that are left
+        self._newest_s = -1.0
+        if self._gap_s > SEEK_BEYOND_S and seek(container, stream, self._targets[0]):
+            seek(container, stream, 0.0)  # some containers' index is read only when something is sought
+        self._skipping: Skipping
+        self._reading: Iterator[VideoFrame] | None = self._from_here()  # None where the decoder has been emptied
+
+    def frames(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, VideoFrame]]:
+        """Those wanted, with their times."""
+        sought_s = -1.0
+        spare: tuple[float, VideoFrame] | None = None  # for a video of which nothing can be read from the first on
+        while self._targets:
+            if should_stop():
+                raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
+            if self._gap_s > SEEK_BEYOND_S and sought_s < self._targets[0]:
+                sought_s = self._targets[0]  # once for each target, whatever the container's index promises
+                if (alone := self._key_frame_nearby()) is not None:
+                    spare = None
+                    self._targets.pop(0)
+                    yield alone
+                    continue
+                if not self._approach():
+                    continue
+            frame = next(self._reading or iter(()), None)
+            if frame is None:
+                break
+            time_s = self._time_s(frame)
+            self._skipping.is_allowed = not frame.interlaced_frame
+            self._newest_s = max(self._newest_s, time_s)
+            if reached := self._reached(time_s):
+                del self._targets[:reached]
+                spare = None
+                yield time_s, frame
+            elif len(self._targets) == self._count:
+                spare = time_s, frame
+        if spare is not None and self._targets:
+            yield spare
+
+    def _from_here(self) -> Iterator[VideoFrame]:
+        self._skipping = Skipping(self._container, self._stream, self._is_wanted)
+        return decoded(self._skipping.packets(self._container.demux(self._stream)), self._stream)
+
+    def _is_wanted(self, before: int | None, pts: int) -> bool:
+        """Whether the frame with the time stamp ``pts`` is the first to reach a target that is left."""
+        reached = self._reached(self._shown_s(pts))
+        return reached > 0 and (before is None or self._reached(self._shown_s(before)) < reached)
+
+    def _shown_s(self, pts: int) -> float:
+        return max(0.0, float(pts * (self._stream.time_base or 0)) - start_s(self._stream))
+
+    def _reached(self, time_s: float) -> int:
+        """How many of the targets that are left a frame at ``time_s`` reaches."""
+        return bisect.bisect_right(self._targets, time_s, key=lambda target_s: target_s - self._tolerance_s)
+
+    def _approach(self) -> bool:
+        """Go to the last key frame before the next target where that skips frames; False where it is out of reach."""
+        key_s = self._key_s(self._targets[0], backward=True)
+        is_ahead = key_s is not None and key_s > self._newest_s + SAME_S
+        if (self._reading is None or is_ahead) and seek(self._container, self._stream, self._targets[0]):
+            self._reading = self._from_here()
+        if self._reading is None:
+            self._targets.pop(0)
+        return self._reading is not None
+
+    def _key_frame_nearby(self) -> tuple[float, VideoFrame] | None:
+        """The key frame closest to the next target, decoded by itself; None where there is none close enough."""
+        target_s, reach_s = self._targets[0], EASE * self._gap_s
+        around = (self._key_s(target_s, backward=True), self._key_s(target_s, backward=False))
+        near = [key_s for key_s in around if key_s is not None and abs(key_s - target_s) <= reach_s]
+        key_s = min(near, key=lambda at_s: abs(at_s - target_s), default=None)
+        if key_s is None or key_s <= self._newest_s + SAME_S or not seek(self._container, self._stream, key_s):
+            return None
+        self._reading = None
+        self._stream.codec_context.skip_frame = "DEFAULT"
+        frame = first_alone(self._container, self._stream)
+        if frame is None or frame.pts is None:
+            return None
+        time_s = self._time_s(frame)
+        if time_s <= self._newest_s or abs(time_s - target_s) > reach_s + self._tolerance_s:
+            return None
+        self._newest_s = time_s
+        return time_s, frame
+
+    def _key_s(self, time_s: float, *, backward: bool) -> float | None:
+        """When the last key frame before ``time_s``, or the first after it, is shown by the container's index."""
+        entries = self._stream.index_entries
+        if not len(entries):
+            return None
+        place = entries.search_timestamp(pts_at(self._stream, time_s), backward=backward, any_frame=False)
+        entry = entries[place] if place >= 0 else None
+        if entry is None or not entry.is_keyframe:
+            return None
+        return float(entry.timestamp * (self._stream.time_base or 0)) - start_s(self._stream)
+
+    def _time_s(self, frame: VideoFrame) -> float:
+        """When ``frame`` is shown; soon after the newest, where that is not said or lies well beyond the end."""
+        if frame.pts is not None and (time_s := self._shown_s(frame.pts)) <= self._info.duration_s + STRAY_S:
+            return time_s
+        return max(0.0, self._newest_s) + 2 * self._tolerance_s
+
+
+def _upright(frame: VideoFrame, max_side: int | None) -> NDArray[np.uint8]:
+    scale = min(1.0, max_side / max(frame.width, frame.height)) if max_side else 1.0
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return np.ascontiguousarray(np.rot90(picture, rotation(frame) // 90))
+
+
+def _never() -> bool:
+    return False
