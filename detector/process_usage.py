@@ -11,6 +11,7 @@ class Usage:
     """Of one process, all its threads together."""
 
     cpu_s: float = 0.0
+    memory_bytes: int = 0  # resident now
     peak_memory_bytes: int = 0  # the most that was resident at once
 
 
@@ -24,6 +25,6 @@ def of_process(pid: int) -> Usage:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return Usage()
+    kibibytes = {line.partition(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Vm")}
     # Not getrusage's ru_maxrss: a new program inherits there what its parent had when it was started.
-    peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), "0")
-    return Usage(cpu_s, int(peak) * 1024)
+    return Usage(cpu_s, int(kibibytes.get("VmRSS", 0)) * 1024, int(kibibytes.get("VmHWM", 0)) * 1024)

@@ -74,7 +74,7 @@ class Reader:
     def close(self) -> None:
         """End the child at once; harmless twice."""
         if self._running is not None:
-            self._usage = self._running.usage()
+            self._usage = dataclasses.replace(self._running.usage(), memory_bytes=0)
             self._running.close()
             self._running = None
 
@@ -127,7 +127,8 @@ class Reader:
 
     def usage(self) -> Usage:
         """What the child has used so far; once it is closed, what it had used by then."""
-        return self._usage if self._running is None else self._running.usage()
+        running = self._running
+        return self._usage if running is None else running.usage()
 
     def _message(self, should_stop: ShouldStop) -> dict[str, Any]:
         """The child's next message; raises the refusal that it may be."""

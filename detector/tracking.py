@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
+import dlib
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from detector.crops import Crop
 from detector.faces import iou
@@ -60,10 +60,10 @@ def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sigh
         overlaps = np.array([[_overlap(piece, seen) for seen in sightings] for piece in live])
         taken: set[int] = set()
         if overlaps.size:
-            for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
+            for row, column in _assigned(overlaps):
                 if overlaps[row, column] >= LINK_IOU:
                     live[row].append(sightings[column])
-                    taken.add(int(column))
+                    taken.add(column)
         for column, seen in enumerate(sightings):
             if column not in taken:
                 live.append([seen])
@@ -112,6 +112,15 @@ def _overlap(piece: list[Sighting], seen: Sighting) -> float:
     down = steps * (last.box[1] + last.box[3] - before.box[1] - before.box[3]) / 2
     x0, y0, x1, y1 = last.box
     return max(still, iou((x0 + across, y0 + down, x1 + across, y1 + down), seen.box))
+
+
+def _assigned(overlaps: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Pairs of rows and columns, none of which comes twice, that overlap most in all."""
+    rows, columns = overlaps.shape
+    square = np.zeros((max(rows, columns), max(rows, columns)))
+    square[:rows, :columns] = overlaps
+    pairs = enumerate(dlib.max_cost_assignment(dlib.matrix(square)))
+    return [(row, column) for row, column in pairs if row < rows and column < columns]
 
 
 def _frames(group: set[int], pieces: list[list[Sighting]]) -> set[int]:

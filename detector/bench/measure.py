@@ -1,19 +1,23 @@
 """What the measuring processes do: examine a video cold and warm, or at the same moment as others."""
 
 import os
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from detector.process_usage import of_process
+from detector.process_usage import Usage, of_process
 
 if TYPE_CHECKING:
     from detector.inference import Network
     from detector.report import Report
 
 WARMING_FRAMES = 10
+LOOKING_EVERY_S = 0.02
 START_S = 900.0  # that one waits for the others before all begin
 
 
@@ -37,6 +41,41 @@ class Meter:
         return rounded(time.perf_counter() - self._wall_s, _cpu_s() - self._cpu_s)
 
 
+class MemoryWatch:
+    """The most memory that this process held, with a child beside it, at one time; looked at fifty times a second.
+
+    Use as a context manager.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self._beside: Callable[[], Usage] = Usage
+        self._is_over = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._looking.join()
+
+    @contextmanager
+    def also(self, usage: "Callable[[], Usage]") -> Iterator[None]:
+        """Count what ``usage`` tells, too, inside the block."""
+        self._beside = usage
+        try:
+            yield
+        finally:
+            self._beside = Usage
+
+    def _look(self) -> None:
+        while not self._is_over.wait(LOOKING_EVERY_S):
+            now = of_process(os.getpid()).memory_bytes + self._beside().memory_bytes
+            self.peak_bytes = max(self.peak_bytes, now)
+
+
 def rounded(wall_s: float, cpu_s: float) -> dict[str, float]:
     """A time as the measurements tell it."""
     return {"wall_s": round(wall_s, 4), "cpu_s": round(cpu_s, 4)}
@@ -44,11 +83,12 @@ def rounded(wall_s: float, cpu_s: float) -> dict[str, float]:
 
 def examine(job: Job) -> dict[str, Any]:
     """Examine the video twice in this process, which must be a new one."""
-    whole = Meter()
-    network, loading = _load(job)
-    first = _analyse(job, network)
-    cold = whole.read()
-    second = _analyse(job, network)
+    memory, whole = MemoryWatch(), Meter()
+    with memory:
+        network, loading = _load(job)
+        first = _analyse(job, network, memory)
+        cold = whole.read()
+        second = _analyse(job, network, memory)
     report = second.report
     return {
         "width": report.video.width,
@@ -62,7 +102,7 @@ def examine(job: Job) -> dict[str, Any]:
         "probability_fake": report.probability_fake,
         "cold": {"stages": {**loading, **first.stages}, **cold},
         "warm": {"stages": second.stages, **second.whole},
-        "peak_memory_bytes": peak_memory_bytes() + max(first.decoder_bytes, second.decoder_bytes),
+        "peak_memory_bytes": memory.peak_bytes,
     }
 
 
@@ -88,7 +128,6 @@ def peak_memory_bytes() -> int:
 class _Analysed:
     stages: dict[str, dict[str, float]]
     whole: dict[str, float]
-    decoder_bytes: int  # the peak of the decoder's process
     report: "Report"
 
 
@@ -103,19 +142,19 @@ def _load(job: Job) -> tuple["Network", dict[str, dict[str, float]]]:
     return network, {"import": imported, "load": meter.read()}
 
 
-def _analyse(job: Job, network: "Network") -> _Analysed:
+def _analyse(job: Job, network: "Network", memory: "MemoryWatch | None" = None) -> _Analysed:
     from detector import pipeline  # noqa: PLC0415 -- slow import, made before
     from detector.reader import Reader  # noqa: PLC0415 -- as above
     from detector.stopwatch import Spent, Stopwatch  # noqa: PLC0415 -- as above
 
     watch, meter = Stopwatch(), Meter()
     settings = pipeline.Settings(frames=job.frames)
-    with Reader(job.video, settings.limits) as reader:
+    with Reader(job.video, settings.limits) as reader, memory.also(reader.usage) if memory else nullcontext():
         report = pipeline.analyze(job.video, network, settings, out_dir=job.pictures, reader=reader, stopwatch=watch)
     whole = meter.read()
     spent = {name: watch.spent.get(name, Spent()) for name in pipeline.TIMED}
     stages = {name: rounded(one.wall_s, one.cpu_s) for name, one in spent.items()}
-    return _Analysed(stages, whole, reader.usage().peak_memory_bytes, report)
+    return _Analysed(stages, whole, report)
 
 
 def _cpu_s() -> float:

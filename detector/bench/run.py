@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.bench import usual
-from detector.bench.cases import ENCODED_S, FRAME_RATE, WIDTHS, Case, Clip
+from detector.bench.cases import BIT_RATES, ENCODED_S, FRAME_RATE, WIDTHS, Case, Clip
 from detector.bench.children import in_child, together
 from detector.bench.machine import Machine
 from detector.bench.measure import Job, examine, take_part
@@ -122,6 +122,7 @@ def _encode(path: Path, clip: Clip) -> None:
         height=clip.height,
         frame_rate=FRAME_RATE,
         faces=clip.faces,
+        bit_rate=BIT_RATES[clip.height],
     )
 
 
