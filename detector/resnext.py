@@ -58,5 +58,5 @@ def _convolution(
     places = [stride, stride], [padding, padding], [padding, padding], [1, 1]
     if groups > 1:
         kernel = kernel.reshape(groups, kernel.shape[0] // groups, *kernel.shape[1:])
-        return ops.add(ops.group_convolution(x, kernel, *places), bias)
-    return ops.add(ops.convolution(x, kernel, *places), bias)
+        return ops.add(ops.group_convolution(x, ops.constant(kernel), *places), bias)
+    return ops.add(ops.convolution(x, ops.constant(kernel), *places), bias)  # a bare array would be copied as a list

@@ -34,6 +34,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def shares_of_cores(count: int) -> list[list[int]]:
+    """The cores this process may use in ``count`` equal shares; none where there are too few or it cannot be said."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    allowed = sorted(os.sched_getaffinity(0))
+    size = len(allowed) // count
+    return [allowed[place * size : (place + 1) * size] for place in range(count)] if size else []
+
+
 def _own_s() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

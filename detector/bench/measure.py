@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -106,12 +106,14 @@ def examine(job: Job) -> dict[str, Any]:
     }
 
 
-def take_part(barrier: Barrier, job: Job) -> tuple[float, float, float]:
-    """Examine the video, warm, from the moment at which all others are ready too.
+def take_part(barrier: Barrier, job: Job, cores: Sequence[int] = ()) -> tuple[float, float, float]:
+    """Examine the video, warm, from the moment at which all others are ready too; on ``cores`` alone, if any are given.
 
     Begin and end on the monotonic clock, which the processes of a machine share, and processor seconds.
     """
-    network, _ = _load(job)
+    if cores:
+        os.sched_setaffinity(0, cores)  # which the decoder inherits
+    network, _ = _load(job, len(cores) or None)
     _analyse(Job(job.video, WARMING_FRAMES, job.model, job.pictures), network)
     barrier.wait(START_S)
     meter, begin_s = Meter(), time.monotonic()
@@ -131,14 +133,15 @@ class _Analysed:
     report: "Report"
 
 
-def _load(job: Job) -> tuple["Network", dict[str, dict[str, float]]]:
+def _load(job: Job, threads: int | None = None) -> tuple["Network", dict[str, dict[str, float]]]:
     """The network, and what it took to import the libraries and to load it."""
     meter = Meter()
     from detector import inference, pipeline, release  # noqa: F401, PLC0415 -- slow import, and its time is measured
 
     imported = meter.read()
     meter = Meter()
-    network = inference.load_network(release.load_release(job.model) if job.model else release.default_release())
+    chosen = release.load_release(job.model) if job.model else release.default_release()
+    network = inference.load_network(chosen, threads)
     return network, {"import": imported, "load": meter.read()}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from detector.bench import usual
 from detector.bench.cases import BIT_RATES, ENCODED_S, FRAME_RATE, WIDTHS, Case, Clip
 from detector.bench.children import in_child, together
-from detector.bench.machine import Machine
+from detector.bench.machine import Machine, shares_of_cores
 from detector.bench.measure import Job, examine, take_part
 
-FORMAT = 2  # of what ``run`` gives; 1 had no floors and no processor time by stage
+FORMAT = 3  # of what ``run`` gives; 2 had no workers with cores of their own
 
 Tell = Callable[[str], None]
 
@@ -84,20 +84,42 @@ def _facts(clip: Clip) -> dict[str, Any]:
 
 
 def _at_once(job: Job, count: int, warm: dict[str, float], tell: Tell) -> dict[str, Any]:
-    """What ``count`` workers reach that examine the same video at once, against one."""
+    """What ``count`` workers reach that examine the same video at once, against one.
+
+    First with all cores for all, as for the one; then, ``apart``, with an equal share of the cores for each, against
+    one that has such a share: None where there are fewer cores than workers.
+    """
     tell(f"examining {job.video.name} with {count} workers at once")
     jobs = [
-        (Job(job.video, job.frames, job.model, job.pictures.with_name(f"{job.pictures.name}-{place}")),)
+        Job(job.video, job.frames, job.model, job.pictures.with_name(f"{job.pictures.name}-{place}"))
         for place in range(count)
     ]
-    parts = together(take_part, jobs)
-    wall_s = max(end for _, end, _ in parts) - min(begin for begin, _, _ in parts)
+    wall_s, cpu_s = _side_by_side([(one,) for one in jobs])
+    shares = shares_of_cores(count)
+    apart = None
+    if shares:
+        alone_s, _ = _side_by_side([(jobs[0], shares[0])])
+        apart_s, _ = _side_by_side(list(zip(jobs, shares, strict=True)))
+        apart = {
+            "cores": len(shares[0]),
+            "wall_s": round(apart_s, 4),
+            "one_wall_s": round(alone_s, 4),
+            "times_one": round(count * alone_s / apart_s, 2),
+        }
     return {
         "count": count,
         "wall_s": round(wall_s, 4),
-        "cpu_s": round(sum(cpu_s for _, _, cpu_s in parts), 4),
+        "cpu_s": round(cpu_s, 4),
         "times_one": round(count * warm["wall_s"] / wall_s, 2),
+        "apart": apart,
     }
+
+
+def _side_by_side(each: Sequence[Sequence[object]]) -> tuple[float, float]:
+    """Seconds on the clock from the first beginning to the last end, and of the processor, all together."""
+    parts = together(take_part, each)
+    wall_s = max(end for _, end, _ in parts) - min(begin for begin, _, _ in parts)
+    return wall_s, sum(cpu_s for _, _, cpu_s in parts)
 
 
 def _baseline(job: Job, warm: dict[str, Any], tell: Tell) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def _run(run: dict[str, Any]) -> Iterator[str]:
     if run["workers"]:
         at_once = run["workers"]
         yield f"  {at_once['count']} workers at once: {at_once['times_one']:.2f} times the throughput of one"
+        if apart := at_once["apart"]:
+            yield f"  with an equal share of the cores each: {apart['times_one']:.2f} times one with such a share"
     yield f"  peak memory {run['peak_memory_bytes'] / 1e6:.0f} MB" + (
         f"; the usual way {usual['peak_memory_bytes'] / 1e6:.0f} MB" if usual else ""
     )

@@ -78,6 +78,17 @@ class TestRealRun:
             2 * measured["runs"][0]["warm"]["wall_s"] / at_once["wall_s"], abs=0.01
         )
 
+    def test_two_workers_with_cores_of_their_own_are_held_against_one_with_as_many(
+        self, measured: dict[str, Any]
+    ) -> None:
+        apart = measured["runs"][0]["workers"]["apart"]
+        if len(machine.shares_of_cores(2)) < 2:
+            assert apart is None
+            return
+
+        assert apart["cores"] == len(machine.shares_of_cores(2)[0])
+        assert apart["times_one"] == pytest.approx(2 * apart["one_wall_s"] / apart["wall_s"], abs=0.01)
+
     def test_it_goes_to_json_and_to_a_table(self, measured: dict[str, Any]) -> None:
         assert json.loads(json.dumps(measured)) == measured
         lines = text.as_table(measured).splitlines()
@@ -252,11 +263,21 @@ class TestTable:
         assert "  floor of network: 0.50 s (0.60 s processor) for 60 billion multiply-adds" in lines
         assert "  both: 1.00 s (1.50 s processor); warm is 2.0 times that (2.0 times in processor time)" in lines
         assert "  2 workers at once: 1.75 times the throughput of one" in lines
+        assert "  with an equal share of the cores each: 1.80 times one with such a share" in lines
         assert "  the usual way is left out: There is no room." in lines
 
 
 def _at_once(times_one: float) -> dict[str, Any]:
-    return {"count": 2, "wall_s": 1.0, "cpu_s": 2.0, "times_one": times_one}
+    apart = {"cores": 3, "wall_s": 1.0, "one_wall_s": 0.9, "times_one": 1.8}
+    return {"count": 2, "wall_s": 1.0, "cpu_s": 2.0, "times_one": times_one, "apart": apart}
+
+
+def test_the_cores_are_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 1, 3, 8, 7}, raising=False)
+
+    assert machine.shares_of_cores(2) == [[1, 3], [5, 7]]
+    assert machine.shares_of_cores(5) == [[1], [3], [5], [7], [8]]
+    assert machine.shares_of_cores(6) == []
 
 
 def test_others_share_of_the_machine_is_what_was_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
