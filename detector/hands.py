@@ -15,12 +15,17 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+def cores() -> int:
+    """That this process may use: a container or an administrator may allow fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Hands:
     """Threads that work side by side; use as a context manager, and not inside a piece of work. One is none at all."""
 
     def __init__(self, count: int | None = None) -> None:
         """``count`` threads, or as many as there are cores; never more than MAX_HANDS."""
-        count = min(MAX_HANDS, count or os.cpu_count() or 1)
+        count = min(MAX_HANDS, count or cores())
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="hand") if count > 1 else None
 
     def __enter__(self) -> Self:

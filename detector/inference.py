@@ -4,7 +4,6 @@ The backbone runs in OpenVINO at single precision, so that a machine with other 
 rounding; the temporal head is a few matrix products in NumPy. Both read the same safetensors weights as model.py.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 
 from detector import memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
+from detector.hands import cores
 from detector.logistic import sigmoid
 from detector.release import Release
 
@@ -38,7 +38,7 @@ class Network:
         """Read and check the weights, compile the graph: about 2 s. Raises DetectorError(MODEL_...)."""
         release.verify()
         self.release = release
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or cores()
         try:
             arrays = weights.stored(release)
             graph = build_graph(release, arrays)

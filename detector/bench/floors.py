@@ -23,6 +23,7 @@ from openvino import opset13 as ops
 
 from detector import inference, release, sampling, video, weights
 from detector.bench.measure import rounded
+from detector.hands import cores
 from detector.stream import MAX_THREADS
 
 DECODED_FRAMES = 300  # from which the decoder's rate is taken, at most
@@ -128,7 +129,7 @@ def _multiplying() -> dict[str, float]:
     left, right = random.standard_normal((2, MATRIX_SIDE, MATRIX_SIDE), np.float32)
     x = ops.parameter([MATRIX_SIDE, MATRIX_SIDE], np.float32)
     graph = openvino.Model([ops.matmul(x, ops.constant(right), False, True)], [x])
-    options = {"INFERENCE_NUM_THREADS": os.cpu_count() or 1, "INFERENCE_PRECISION_HINT": "f32"}
+    options = {"INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(graph, "CPU", options)
     compiled([left])
     begun, cpu_s, rounds = time.perf_counter(), time.process_time(), 0

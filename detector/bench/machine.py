@@ -5,6 +5,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from detector.hands import cores
+
 
 class Machine:
     """Watched from its making on."""
@@ -27,11 +29,6 @@ class Machine:
             "python": platform.python_version(),
             "others_share": round(min(1.0, max(0.0, busy - own) / whole), 3) if whole > 0 else None,
         }
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shares_of_cores(count: int) -> list[list[int]]:

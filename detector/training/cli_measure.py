@@ -33,6 +33,7 @@ def add_steps(steps: Any) -> None:
     )
     step.add_argument("--videos", type=Path, metavar="PACK", help="pack of the training videos, for the CLIP probe")
     step.add_argument("--cache", type=Path, metavar="DIR", help="keeps CLIP's features, which take longest")
+    step.add_argument("--crops", type=int, default=12, metavar="N", help="of each clip at most (default: 12)")
     step.add_argument("--out", type=Path, required=True, help="the JSON to write")
     step.set_defaults(run=_peers)
 
@@ -75,6 +76,8 @@ def _peers(options: argparse.Namespace) -> None:
 
     if (options.clip is None) != (options.videos is None):
         raise ValueError("the CLIP probe needs both --clip and --videos")
+    if options.crops < 1:
+        raise ValueError(f"at least one crop of each clip is needed, not {options.crops}")
     measured = {"validation": options.validation, **({"test": options.test} if options.test else {})}
     found = peers.compare(
         peers.Peers(
@@ -83,6 +86,7 @@ def _peers(options: argparse.Namespace) -> None:
             options.clip,
             packs.read(options.videos) if options.videos else None,
             options.cache,
+            options.crops,
         ),
         {name: packs.read(path) for name, path in measured.items()},
         _Lines().tell,

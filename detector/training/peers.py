@@ -23,7 +23,7 @@ from detector.training import linear_probe, mesonet
 from detector.training.linear_probe import MARGIN, Tell, fitted, spread
 from detector.training.packs import Clip, Pack
 
-CROPS = 12  # of each clip at most, at regular intervals
+CROPS = 12  # of each clip at most, at regular intervals, unless told otherwise
 MESONETS = ("Meso4_DF", "Meso4_F2F", "MesoInception_DF", "MesoInception_F2F")
 PROBE = "linear probe on frozen CLIP ViT-B/16"
 PROBES = {
@@ -46,6 +46,7 @@ class Peers:
     clip: Path | None = None  # the base file of CLIP's image tower
     train: Pack | None = None  # for the linear probe
     cache: Path | None = None  # folder that keeps CLIP's features of a pack, which take longest
+    crops: int = CROPS  # of each clip at most, at regular intervals; the probes have counts of their own
 
 
 def compare(peers: Peers, packs: Mapping[str, Pack], tell: Tell | None = None) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def compare(peers: Peers, packs: Mapping[str, Pack], tell: Tell | None = None) -
     release = None if peers.network is None else peers.network.release
     return {
         "model": release and {"name": release.name, "version": release.version, "sha256": release.sha256},
+        "crops_per_clip": peers.crops,
         "packs": {
             name: {
                 "clips": len(pack.clips),
@@ -84,7 +86,7 @@ def measure(clips: Sequence[Clip], scores: Scores) -> dict[str, Any]:
 def _ways(peers: Peers, tell: Tell) -> dict[str, Callable[[Pack], Scores]]:
     ways: dict[str, Callable[[Pack], Scores]] = {}
     if peers.network is not None:
-        ours = _Ours(peers.network, tell)
+        ours = _Ours(peers.network, peers.crops, tell)
         ways["our model"] = lambda pack: ours.of(pack)[0]
         ways[f"mean of frame scores, {peers.network.release.network.backbone}, no temporal head"] = lambda pack: (
             ours.of(pack)[1]
@@ -92,7 +94,7 @@ def _ways(peers: Peers, tell: Tell) -> dict[str, Callable[[Pack], Scores]]:
     for name in MESONETS if peers.mesonet is not None else ():
         network = mesonet.load(peers.mesonet / f"{name}.h5") if peers.mesonet else None
         if network is not None:
-            ways[f"MesoNet, {name}"] = _Meso(name, network, tell)
+            ways[f"MesoNet, {name}"] = _Meso(name, network, peers.crops, tell)
     if peers.clip is not None and peers.train is not None:
         features = linear_probe.Features(peers.clip, peers.cache, tell)
         for words, views in PROBES.items():
@@ -103,8 +105,8 @@ def _ways(peers: Peers, tell: Tell) -> dict[str, Callable[[Pack], Scores]]:
 class _Ours:
     """Track score and mean frame logit of our release, computed once a pack."""
 
-    def __init__(self, network: Network, tell: Tell) -> None:
-        self._network, self._tell = network, tell
+    def __init__(self, network: Network, count: int, tell: Tell) -> None:
+        self._network, self._count, self._tell = network, count, tell
         self._known: dict[int, tuple[Scores, Scores]] = {}
 
     def of(self, pack: Pack) -> tuple[Scores, Scores]:
@@ -121,7 +123,7 @@ class _Ours:
 
     def _crops(self, pack: Pack, clip: Clip) -> NDArray[np.uint8]:
         """Those a verdict would rest on; all where too few are usable."""
-        release, rows = self._network.release, spread(clip, CROPS)
+        release, rows = self._network.release, spread(clip, self._count)
         usable = [
             row
             for row in rows
@@ -131,13 +133,13 @@ class _Ours:
 
 
 class _Meso:
-    def __init__(self, name: str, network: mesonet.MesoNet, tell: Tell) -> None:
-        self._name, self._network, self._tell = name, network, tell
+    def __init__(self, name: str, network: mesonet.MesoNet, count: int, tell: Tell) -> None:
+        self._name, self._network, self._count, self._tell = name, network, count, tell
 
     def __call__(self, pack: Pack) -> Scores:
         scores = []
         for index, clip in enumerate(pack.clips):
-            crops = fitted(pack, spread(clip, CROPS), mesonet.SIDE, MARGIN)
+            crops = fitted(pack, spread(clip, self._count), mesonet.SIDE, MARGIN)
             scores.append(float(self._network.probability_fake(crops).mean()))
             self._tell(self._name, index + 1, len(pack.clips))
         return np.array(scores)

@@ -270,7 +270,7 @@ def _write_more(folder: Path, sha256: str, /, **heads_model: str) -> list[str]:
     pack = {"clips": 7, "sources": 4, "peers": {"MesoNet, Meso4_DF": _ranking(0.6)}}
     contents = {
         "robustness": {**head, "degradations": [noise]},
-        "peers": {"model": model, "packs": {"validation": pack}},
+        "peers": {"model": model, "crops_per_clip": 12, "packs": {"validation": pack}},
         "heads": {
             "model": {**model, **heads_model},
             "clips": 7,
