@@ -221,8 +221,8 @@ def peers(compared: Figures) -> str:
     )
     return (
         f"## Beside others\n\nAll on the same crops, at most {compared['crops_per_clip']} of each clip ({counted}), "
-        "outside the pipeline. MesoNet has its published weights; the probes were trained on the training clips; the mean "
-        "of frame scores is how common student projects judge, with this model's own frame head.\n\n"
+        "outside the pipeline. MesoNet has its published weights; the probes were trained on the training clips; the "
+        "mean of frame scores is how common student projects judge, with this model's own frame head.\n\n"
         + table(["clips", "way", "matched AUC [95 %]", "overall AUC [95 %]"], rows)
     )
 
