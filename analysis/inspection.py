@@ -4,7 +4,6 @@ The reading itself is done in a confined process (detector/reader.py); the worke
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from django.conf import settings
 
 from analysis.messages import Code
 from detector.errors import DetectorError
+from detector.hands import cores
 from detector.stream import MAX_THREADS, Limits
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def work_allowance() -> "Allowance":
     from detector.reader import Allowance  # noqa: PLC0415 -- slow import
 
     bounds = settings.UNMASK
-    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    threads = min(MAX_THREADS, cores())
     return Allowance(
         memory_bytes=bounds.decode_memory_bytes,
         cpu_s=bounds.decode_timeout_s * threads,

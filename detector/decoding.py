@@ -8,7 +8,6 @@ Whoever opens what strangers sent does it through reader.py, which calls this in
 
 import contextlib
 import mmap
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from detector.errors import DetectorError, ErrorCode
+from detector.hands import cores
 from detector.stream import MAX_THREADS, Limits
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts"  # FFmpeg's demuxer names
@@ -58,7 +58,7 @@ def video_stream(container: InputContainer, limits: Limits) -> VideoStream:
     for stream in moving:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
+            stream.codec_context.thread_count = min(MAX_THREADS, cores())
             stream.codec_context.options = {"max_pixels": str(limits.max_pixels + EDGE_PIXELS)}
             return stream
     if moving:
@@ -75,9 +75,7 @@ def decoded(packets: "Iterable[Packet[VideoStream]]", stream: VideoStream) -> It
         try:
             yield from packet.decode()
         except FFmpegError as error:
-            if isinstance(error, MemoryError) or _is_memory_short(stream):
-                raise _too_demanding() from error
-            continue
+            _check_memory(error, stream)
 
 
 def first_alone(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
@@ -86,10 +84,20 @@ def first_alone(container: InputContainer, stream: VideoStream) -> VideoFrame | 
     The decoder is emptied: nothing can be decoded with it but after another ``seek``.
     """
     packet = next((packet for packet in container.demux(stream) if packet.size), None)
-    frames = [] if packet is None else [*decoded((packet,), stream)]
-    with contextlib.suppress(FFmpegError):
+    if packet is None or not packet.is_keyframe:
+        return None
+    frames = [*decoded((packet,), stream)]
+    try:
         frames += stream.codec_context.decode(None)
-    return frames[0] if frames else None
+    except FFmpegError as error:
+        _check_memory(error, stream)
+    return frames[0] if frames and frames[0].key_frame else None
+
+
+def _check_memory(error: FFmpegError, stream: VideoStream) -> None:
+    """Raise TOO_DEMANDING where what failed in decoding may have failed for lack of memory."""
+    if isinstance(error, MemoryError) or _is_memory_short(stream):
+        raise _too_demanding() from error
 
 
 def _is_memory_short(stream: VideoStream) -> bool:

@@ -5,6 +5,7 @@ reached by key frame, and where a key frame lies close enough to a wanted time, 
 """
 
 import bisect
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from detector.decoding import (
     video_stream,
 )
 from detector.errors import DetectorError, ErrorCode
-from detector.skipping import Skipping
+from detector.skipping import Skipping, is_timed
 from detector.stream import Limits, StreamInfo, check_pixels
 
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
@@ -51,9 +52,10 @@ def sample(
     Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
     are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
     twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame within EASE of
-    that distance is taken instead. Frames after a damaged place are missing rather than an error; when none is left,
-    the last one before is taken. Raises DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS,
-    TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two decoded frames are held at a time.
+    that distance is taken instead. Frames after a damaged place are missing rather than an error, and what is taken for
+    a damaged one may lie a few frames later; when none is left, the last one before is taken. Raises DetectorError:
+    UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two
+    decoded frames are held at a time.
     """
     limits = limits or Limits()
     found = 0
@@ -78,42 +80,62 @@ class _Sampler:
         self._gap_s = info.duration_s / count
         self._tolerance_s = min(0.5 / info.frame_rate, self._gap_s) if info.frame_rate > 0 else 0.0
         self._targets = [(index + 0.5) * self._gap_s for index in range(count)]  # those that are left
-        self._newest_s = -1.0
-        if self._gap_s > SEEK_BEYOND_S and seek(container, stream, self._targets[0]):
-            seek(container, stream, 0.0)  # some containers' index is read only when something is sought
+        self._newest_s = self._given_s = self._sought_s = -1.0  # the newest frame, what was given, the target sought
+        self._has_key_frames = is_timed(container)
+        if self._gap_s > SEEK_BEYOND_S and "matroska" in container.format.name:
+            for time_s in (self._targets[0], 0.0):  # its index is read only when something is sought
+                seek(container, stream, time_s)
         self._skipping: Skipping
         self._reading: Iterator[VideoFrame] | None = self._from_here()  # None where the decoder has been emptied
 
     def frames(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, VideoFrame]]:
         """Those wanted, with their times."""
-        sought_s = -1.0
         spare: tuple[float, VideoFrame] | None = None  # for a video of which nothing can be read from the first on
         while self._targets:
             if should_stop():
                 raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
-            if self._gap_s > SEEK_BEYOND_S and sought_s < self._targets[0]:
-                sought_s = self._targets[0]  # once for each target, whatever the container's index promises
-                if (alone := self._key_frame_nearby()) is not None:
-                    spare = None
-                    self._targets.pop(0)
-                    yield alone
-                    continue
-                if not self._approach():
-                    continue
-            frame = next(self._reading or iter(()), None)
+            if (alone := self._key_frame_or_place()) is not None:
+                spare = None
+                yield alone
+            if alone is not None or self._reading is None:
+                continue
+            frame = next(self._reading, None)
             if frame is None:
                 break
             time_s = self._time_s(frame)
             self._skipping.is_allowed = not frame.interlaced_frame
             self._newest_s = max(self._newest_s, time_s)
-            if reached := self._reached(time_s):
-                del self._targets[:reached]
+            if self._gives(time_s):
                 spare = None
                 yield time_s, frame
             elif len(self._targets) == self._count:
                 spare = time_s, frame
         if spare is not None and self._targets:
             yield spare
+
+    def _gives(self, time_s: float) -> bool:
+        """Whether a frame at ``time_s`` is wanted and was not given; takes away the targets that it serves."""
+        reached = self._reached(time_s) if time_s > self._given_s else 0
+        if reached:
+            del self._targets[:reached]
+            self._given_s = time_s
+        return reached > 0
+
+    def _key_frame_or_place(self) -> tuple[float, VideoFrame] | None:
+        """Once for each target far from the others: a key frame nearby, or None and a better place to read on from.
+
+        A target that cannot be reached is given up.
+        """
+        if self._gap_s <= SEEK_BEYOND_S or self._sought_s >= self._targets[0]:
+            return None
+        self._sought_s = self._targets[0]  # whatever the container's index promises
+        alone = self._key_frame_nearby()
+        if alone is None:
+            self._approach()
+            return None
+        self._given_s = alone[0]
+        del self._targets[: max(1, self._reached(self._given_s))]
+        return alone
 
     def _from_here(self) -> Iterator[VideoFrame]:
         self._skipping = Skipping(self._container, self._stream, self._is_wanted)
@@ -131,18 +153,19 @@ class _Sampler:
         """How many of the targets that are left a frame at ``time_s`` reaches."""
         return bisect.bisect_right(self._targets, time_s, key=lambda target_s: target_s - self._tolerance_s)
 
-    def _approach(self) -> bool:
-        """Go to the last key frame before the next target where that skips frames; False where it is out of reach."""
+    def _approach(self) -> None:
+        """Go to the last key frame before the next target where that skips frames; give it up if it is out of reach."""
         key_s = self._key_s(self._targets[0], backward=True)
         is_ahead = key_s is not None and key_s > self._newest_s + SAME_S
         if (self._reading is None or is_ahead) and seek(self._container, self._stream, self._targets[0]):
             self._reading = self._from_here()
         if self._reading is None:
             self._targets.pop(0)
-        return self._reading is not None
 
     def _key_frame_nearby(self) -> tuple[float, VideoFrame] | None:
         """The key frame closest to the next target, decoded by itself; None where there is none close enough."""
+        if not self._has_key_frames:
+            return None
         target_s, reach_s = self._targets[0], EASE * self._gap_s
         around = (self._key_s(target_s, backward=True), self._key_s(target_s, backward=False))
         near = [key_s for key_s in around if key_s is not None and abs(key_s - target_s) <= reach_s]
@@ -165,7 +188,9 @@ class _Sampler:
         entries = self._stream.index_entries
         if not len(entries):
             return None
-        place = entries.search_timestamp(pts_at(self._stream, time_s), backward=backward, any_frame=False)
+        place = -1
+        with contextlib.suppress(OverflowError):  # of a time base without sense
+            place = entries.search_timestamp(pts_at(self._stream, time_s), backward=backward, any_frame=False)
         entry = entries[place] if place >= 0 else None
         if entry is None or not entry.is_keyframe:
             return None

@@ -6,7 +6,6 @@ else in between. A floor says nothing of faces to be found or pictures to be dra
 
 import bisect
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -149,7 +148,7 @@ def _decoding(path: Path) -> dict[str, float]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
+        stream.codec_context.thread_count = min(MAX_THREADS, cores())
         frames = sum(1 for _ in islice(container.decode(stream), DECODED_FRAMES))
     return {
         "wall_s": (time.perf_counter() - begun) / max(1, frames),

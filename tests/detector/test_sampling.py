@@ -1,8 +1,12 @@
-"""What is left out in decoding changes nothing: the frames chosen, and their pixels, are those of a full decode."""
+"""What is left out in decoding changes nothing: the frames chosen, and their pixels, are those of a full decode.
+
+This holds for undamaged videos. Far apart, key frames are chosen instead.
+"""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -12,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from detector import decoding, sampling, video
+from detector.skipping import HELD_BACK, MAX_BYTES, Skipping
 from tests import hostile_videos, videos
 
 Seen = list[tuple[float, NDArray[np.uint8]]]
@@ -168,3 +173,72 @@ def test_the_last_targets_of_a_video_that_ends_early_are_missing(tmp_path: Path)
 
     assert seen == sorted(set(seen))
     assert 0 < len(seen) <= 10
+
+
+def test_a_stream_without_an_index_is_read_through(tmp_path: Path) -> None:
+    """In a transport stream every packet can be sought, and few can be decoded alone."""
+    options = {"preset": "ultrafast", "x264-params": "keyint=250:scenecut=0"}
+    path = hostile_videos.encoded(tmp_path / "clip.ts", frames=600, size=(96, 64), options=options)
+
+    assert_same(sampled(path, 10), chosen(path, 10))
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_no_frame_comes_twice_where_targets_lie_closer_than_frames(ending: str, tmp_path: Path) -> None:
+    path = videos.write_video(tmp_path / f"clip{ending}", videos.empty_scene((96, 64)), [2.0 * at for at in range(30)])
+
+    assert_same(sampled(path, 45), chosen(path, 45))
+
+
+@pytest.mark.parametrize("count", [35, 45, 55])
+def test_no_key_frame_comes_twice_where_targets_lie_closer_than_these(count: int, tmp_path: Path) -> None:
+    path = hostile_videos.packets_at(tmp_path / "clip.mp4", [2000 * at for at in range(30)])
+
+    seen = [time_s for time_s, _ in sampled(path, count)]
+
+    assert len(seen) == len(set(seen)) >= 28
+    assert seen == sorted(seen)
+
+
+def test_what_an_edit_list_cuts_off_is_no_neighbour_of_what_is_shown() -> None:
+    stamps = [0, 3, 1, 2, 6, 4, 5]
+    asked: list[tuple[int | None, int]] = []
+
+    def is_wanted(before: int | None, pts: int) -> bool:
+        asked.append((before, pts))
+        return True
+
+    skipping = _skipping(is_wanted)
+    list(skipping.packets([_packet(pts, is_discard=pts in (1, 4)) for pts in stamps]))  # type: ignore[misc]
+
+    assert asked == [(None, 0), (2, 3), (0, 2), (5, 6), (3, 5)]
+
+
+def test_what_is_held_back_is_bounded_in_number_and_size() -> None:
+    skipping = _skipping(lambda before, pts: False)
+    taken = 0
+
+    def stream(size: int, count: int) -> Iterator[SimpleNamespace]:
+        nonlocal taken
+        for pts in range(count, 0, -1):  # falling, so that each is the first of all
+            taken += 1
+            yield _packet(pts, size=size)
+
+    for given, _ in enumerate(skipping.packets(stream(1, 500)), 1):  # type: ignore[arg-type]
+        assert taken - given <= HELD_BACK
+        assert len(skipping._shown) <= 2 * HELD_BACK + 1
+    taken = 0
+    for given, _ in enumerate(skipping.packets(stream(MAX_BYTES // 3, 20)), 1):  # type: ignore[arg-type]
+        assert taken - given <= 3
+    assert skipping._context.skip_frame == "DEFAULT"
+
+
+def _skipping(is_wanted: Callable[[int | None, int], bool]) -> Skipping:
+    container = SimpleNamespace(format=SimpleNamespace(name="mov,mp4,m4a,3gp,3g2,mj2"))
+    skipping = Skipping(container, SimpleNamespace(codec_context=SimpleNamespace(name="h264")), is_wanted)  # type: ignore[arg-type]
+    skipping.is_allowed = True
+    return skipping
+
+
+def _packet(pts: int, *, is_discard: bool = False, size: int = 10) -> SimpleNamespace:
+    return SimpleNamespace(pts=pts, size=size, is_discard=is_discard)
