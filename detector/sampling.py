@@ -85,6 +85,7 @@ class _Sampler:
         if self._gap_s > SEEK_BEYOND_S and "matroska" in container.format.name:
             for time_s in (self._targets[0], 0.0):  # its index is read only when something is sought
                 seek(container, stream, time_s)
+        self._delay_s = self._index_delay_s()
         self._skipping: Skipping
         self._reading: Iterator[VideoFrame] | None = self._from_here()  # None where the decoder has been emptied
 
@@ -190,11 +191,19 @@ class _Sampler:
             return None
         place = -1
         with contextlib.suppress(OverflowError):  # of a time base without sense
-            place = entries.search_timestamp(pts_at(self._stream, time_s), backward=backward, any_frame=False)
+            pts = pts_at(self._stream, time_s - self._delay_s)
+            place = entries.search_timestamp(pts, backward=backward, any_frame=False)
         entry = entries[place] if place >= 0 else None
         if entry is None or not entry.is_keyframe:
             return None
-        return float(entry.timestamp * (self._stream.time_base or 0)) - start_s(self._stream)
+        return float(entry.timestamp * (self._stream.time_base or 0)) - start_s(self._stream) + self._delay_s
+
+    def _index_delay_s(self) -> float:
+        """By how much key frames are shown after the times in the index, which in MP4 are times of decoding."""
+        first = self._stream.index_entries[0] if len(self._stream.index_entries) else None
+        if first is None:
+            return 0.0
+        return max(0.0, start_s(self._stream) - float(first.timestamp * (self._stream.time_base or 0)))
 
     def _time_s(self, frame: VideoFrame) -> float:
         """When ``frame`` is shown; soon after the newest, where that is not said or lies well beyond the end."""
