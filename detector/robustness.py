@@ -33,7 +33,8 @@ PARAMETERS = "degradation.json"  # beside a degradation's results: what it did t
 DEFINITIONS = {
     "clips": "The same for every degradation: drawn in turn from each data set and label, and there from each source.",
     "compared": "Clips that were judged under every degradation; both AUC are of these alone, so that a degradation "
-    "under which hard clips are no longer judged gains nothing.",
+    "under which hard clips are no longer judged gains nothing. One that left fewer than half of the clips judged has "
+    "no AUC, and is not counted here.",
     "judged": "Clips that this degradation left judged.",
     "matched_auc": "Mean of the AUCs inside the data sets with at least two of the clips for each label, judged or "
     "not, less those in matched_dropped.",
@@ -88,7 +89,10 @@ def sweep(
     robustness = {
         **_heading(order, clips),
         "compared": len(compared),
-        "degradations": [_figures(degradation, results, compared) for degradation, results in found.items()],
+        "degradations": [
+            _figures(degradation, results, compared if _is_comparable(results) else None)
+            for degradation, results in found.items()
+        ],
         "definitions": DEFINITIONS,
     }
     text = json.dumps(robustness, indent=2, ensure_ascii=False, allow_nan=False)
@@ -172,24 +176,39 @@ def _forget_other_parameters(folder: Path, degradation: Degradation) -> None:
 
 
 def _judged_throughout(found: Mapping[Degradation, Sequence[Result]]) -> set[str]:
-    """The files of the clips that got a probability under every degradation."""
-    return set.intersection(
-        *({result.clip.file for result in evaluate_figures.judged(results)[2]} for results in found.values())
-    )
+    """The files of the clips that got a probability under every degradation that can be compared."""
+    files = [
+        {result.clip.file for result in evaluate_figures.judged(results)[2]}
+        for results in found.values()
+        if _is_comparable(results)
+    ]
+    return set.intersection(*files) if files else set()
 
 
-def _figures(degradation: Degradation, results: Sequence[Result], compared: Collection[str]) -> dict[str, Any]:
-    """Answers over all clips; AUC over those of the files ``compared``."""
+def _is_comparable(results: Sequence[Result]) -> bool:
+    """Whether at least half of the clips got a probability."""
+    return 2 * len(evaluate_figures.judged(results)[2]) >= len(results)
+
+
+def _figures(degradation: Degradation, results: Sequence[Result], compared: Collection[str] | None) -> dict[str, Any]:
+    """Answers over all clips; AUC over those of the files ``compared``, or none at all."""
     whole = evaluate_figures.part(results)
+    if compared is None:
+        ranking = dict.fromkeys(("matched_auc", "matched_auc_interval", "auc", "auc_interval"))
+        return _told(degradation, whole, {**evaluate_figures.matched(results), **ranking})
     kept = [result for result in results if result.clip.file in compared]
     ranked = evaluate_figures.part(kept)
+    matched = evaluate_figures.matched(kept, evaluate_figures.set_names([result.clip for result in results]))
+    return _told(degradation, whole, {**matched, **{name: ranked[name] for name in ("auc", "auc_interval")}})
+
+
+def _told(degradation: Degradation, whole: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": degradation.name,
         "family": degradation.family,
         "severity": degradation.severity,
         "words": degradation.words,
-        **evaluate_figures.matched(kept, evaluate_figures.set_names([result.clip for result in results])),
-        **{name: ranked[name] for name in ("auc", "auc_interval")},
+        **ranking,
         **{name: whole[name] for name in ("n", "real", "fake", "judged", "left_out", "verdicts")},
     }
 

@@ -199,8 +199,9 @@ def robustness(swept: Figures) -> str:
     return (
         f"## Robustness: {swept['split'] or 'all'}\n\nThe same {swept['clips']} clips of {swept['sources']} sources "
         f"({swept['genuine']} genuine), {swept['frames']} frames each, degraded as a whole before the pipeline sees "
-        f"them. The AUC are of the {swept['compared']} clips that were judged under every degradation, the answers of "
-        "all.\n\n" + table([*head, "INCONCLUSIVE, real / fake", "not judged"], rows)
+        f"them. The AUC are of the {swept['compared']} clips that were judged under every degradation but those that "
+        "left fewer than half of them judged, the answers of all.\n\n"
+        + table([*head, "INCONCLUSIVE, real / fake", "not judged"], rows)
     )
 
 

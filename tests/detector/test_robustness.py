@@ -90,6 +90,22 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(manifest: Path, release: 
     assert again.asked == [("none", 0), ("compression-32", 5), ("noise-15", 8)]
 
 
+def test_damage_that_leaves_few_clips_judged_has_no_ranking_and_spoils_no_other(
+    manifest: Path, release: Release, tmp_path: Path
+) -> None:
+    def run(clips: Sequence[Clip], plan: Plan, degradation: Degradation) -> Generator[Result]:
+        for place, clip in enumerate(clips):
+            is_judged = degradation != NOISE or place < 3
+            yield Result(clip, Verdict.INCONCLUSIVE, 0.1 + 0.8 * clip.label if is_judged else None, (), 10, 1, 1.0, "")
+
+    found = robustness.sweep(_order(manifest, release), tmp_path / "out", run=run)
+
+    assert found["compared"] == 8
+    assert [one["auc"] for one in found["degradations"]] == [1.0, 1.0, None]
+    assert [one["matched_auc"] for one in found["degradations"]] == [1.0, 1.0, None]
+    assert [one["judged"] for one in found["degradations"]] == [8, 8, 3]
+
+
 def test_only_clips_judged_under_every_damage_are_ranked(manifest: Path, release: Release, tmp_path: Path) -> None:
     """Noise hides the one fake clip that is taken for genuine: over what it leaves alone, it would seem to help."""
 
