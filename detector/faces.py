@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
+import dlib
 import face_recognition
 import numpy as np
 from numpy.typing import NDArray
 
 from detector import blazeface
+from detector.face_encoder import SIDE, FaceEncoder
 from detector.hands import ALONE, Hands
 from detector.pyramid import Pyramid, halvings
 
@@ -96,18 +98,24 @@ def is_frontal(pixels: NDArray[np.uint8], margin: float) -> bool:
     return len(_hog_boxes(small)) > 0
 
 
-def encoding(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.float32]:
-    """face_recognition's description of who is in an aligned crop cut with ``margin``, (128,). About 80 ms.
+def encodings(crops: Sequence[NDArray[np.uint8]], margin: float, hands: Hands = ALONE) -> NDArray[np.float32]:
+    """face_recognition's description of who is in each of N aligned crops cut with ``margin``, (N, 128).
 
-    Two encodings of one person lie within about 0.6 of each other (Euclidean).
+    Two encodings of one person lie within about 0.6 of each other (Euclidean). 7 ms each, after 100 for the first.
+    Raises as a FaceEncoder does.
     """
+    encoder = FaceEncoder()
+    return np.stack(hands.map(lambda pixels: encoder.encode(_chip(pixels, margin)), crops))
+
+
+def _chip(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.uint8]:
+    """The face in an aligned crop as the encoder wants it: turned and scaled by dlib's five points."""
     size = len(pixels)
     edge = round(size * (1 - 1 / margin) / 2)
-    location = (edge, size - edge, size - edge, edge)
-    found = face_recognition.face_encodings(
-        np.ascontiguousarray(pixels), known_face_locations=[location], num_jitters=1
-    )
-    return np.asarray(found[0], np.float32)
+    pixels = np.ascontiguousarray(pixels)
+    inner = dlib.rectangle(edge, edge, size - edge, size - edge)
+    points = face_recognition.api.pose_predictor_5_point(pixels, inner)
+    return np.asarray(dlib.get_face_chip(pixels, points, size=SIDE), np.uint8)
 
 
 def landmarks(picture: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:

@@ -69,7 +69,7 @@ def follow(
     with watch.stage("track"):
         tracks = tracking.join(
             tracking.link(sightings, cuts),
-            lambda pixels: faces.encoding(pixels, shape.margin),
+            lambda pixels: faces.encodings(pixels, shape.margin, hands),
             lambda pixels: faces.is_frontal(pixels, shape.margin),
             len(followed.frames),
         )

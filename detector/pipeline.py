@@ -1,8 +1,8 @@
 """From a video file to a report: the only module that knows all stages."""
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import drawing, heatmap, jpeg, verdict
+from detector.digest import Digest
 from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.hands import Hands
@@ -27,8 +28,8 @@ STAGE_ENDS = {  # shares of the whole, by what the stages cost with each backbon
     "resnext50_32x4d": {"reading": 0.03, "faces": 0.75, "judging": 0.9, "drawing": 1.0},
     "clip_vit_b16": {"reading": 0.01, "faces": 0.26, "judging": 0.96, "drawing": 1.0},
 }
-# Stages whose time is told, in order. probe: the decoder's start, the first frame and the hash; decode: the wait for
-# frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
+# Stages whose time is told, in order. probe: the decoder's start, the first frame, and the wait for the hash; decode:
+# the wait for frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
 TIMED = ("probe", "decode", "detect", "track", "crop", "network", "verdict", "heatmap", "draw", "write")
 LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
 MIN_FRAMES, MAX_FRAMES = 10, 120
@@ -57,7 +58,6 @@ def analyze(
     out_dir: Path | None = None,
     on_progress: Callable[[str, float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-    sha256: str | None = None,
     reader: Reader | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> Report:
@@ -65,37 +65,28 @@ def analyze(
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
     relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
-    asked between frames and between batches. ``sha256`` saves reading the file when it is known. ``reader`` is one on
-    this path that was entered already, so that its start costs no time here. ``stopwatch`` is one to look at
-    afterwards: it gets the stages TIMED, and the processor time of the decoder's process too. Raises as a Reader does;
-    when the decoder is stopped, the frames read until then count for nothing.
+    asked between frames and between batches. ``reader`` is one on this path that was entered already, so that its start
+    costs no time here. ``stopwatch`` is one to look at afterwards: it gets the stages TIMED, and the processor time of
+    the decoder's process too. Raises as a Reader does; when the decoder is stopped, the frames read until then count
+    for nothing.
     """
-    if reader is None:
-        with Reader(path, (settings or Settings()).limits) as own:
-            return analyze(
-                path,
-                network,
-                settings,
-                out_dir=out_dir,
-                on_progress=on_progress,
-                should_stop=should_stop,
-                sha256=sha256,
-                reader=own,
-                stopwatch=stopwatch,
-            )
     settings = settings or Settings()
     watch = stopwatch or Stopwatch()
     job = _Job(network, settings, on_progress or _ignore, should_stop or _never, watch)
     started = time.perf_counter()
-    with watch.stage("probe"):
-        info = reader.info(job.should_stop)
-        digest = sha256 or _sha256(path)
-    probing_cpu_s = reader.usage().cpu_s
-    watch.add("probe", probing_cpu_s)
-    job.progress("reading", 1.0)
-    followed = job.follow(reader, keep=out_dir is not None)
-    reader.close()
-    watch.add("decode", max(0.0, reader.usage().cpu_s - probing_cpu_s))
+    with ExitStack() as stack:
+        if reader is None:
+            reader = stack.enter_context(Reader(path, settings.limits))
+        with watch.stage("probe"):
+            info = reader.info(job.should_stop)
+        digest = stack.enter_context(Digest(path))
+        probing_cpu_s = reader.usage().cpu_s
+        watch.add("probe", probing_cpu_s)
+        job.progress("reading", 1.0)
+        followed = job.follow(reader, keep=out_dir is not None)
+        watch.add("decode", max(0.0, reader.usage().cpu_s - probing_cpu_s))
+        with watch.stage("probe"):
+            sha256 = digest.hexdigest()
     with watch.stage("network"):
         outputs = job.judge(followed.tracks)
     with watch.stage("verdict"):
@@ -116,7 +107,7 @@ def analyze(
         frames_analyzed=len(frames),
         tracks=tuple(tracks),
         frames=tuple(frames),
-        video=_video_info(info, digest),
+        video=_video_info(info, sha256),
         model=_model_info(network),
         timings_s={**_wall_s(watch.spent), "total": round(total_s, 3)},
         libraries=library_versions(),
@@ -150,9 +141,15 @@ class _Job:
             raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
 
     def follow(self, reader: Reader, keep: bool) -> Followed:
+        """The people in the frames of ``reader``, which ends its process as soon as it has sent the last."""
+
+        def pictures() -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+            yield from reader.sample(self.settings.frames, self.should_stop)
+            reader.close()  # its memory is wanted while people are told apart
+
         with Hands(self.network.threads) as hands:
             return follow(
-                reader.sample(self.settings.frames, self.should_stop),
+                pictures(),
                 self.network.release.crop,
                 max_faces=self.settings.max_faces_per_frame,
                 max_people=self.settings.max_people,
@@ -303,11 +300,6 @@ def _model_info(network: Network) -> ModelInfo:
         release.network.maps_add_up,
         release.config_sha256,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

@@ -73,19 +73,20 @@ def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sigh
 
 def join(
     pieces: list[list[Sighting]],
-    encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    encode: Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]],
     is_frontal: Callable[[NDArray[np.uint8]], bool],
     frame_count: int,
 ) -> list[list[Sighting]]:
     """Tracks, one a person, the one seen most first; each ordered by time.
 
     Pairs of pieces are joined nearest first while their mean encodings lie within SAME_PERSON and they share no frame.
-    A single sighting in a longer video is dropped as a false alarm unless ``is_frontal`` sees a face in its crop too.
+    ``encode`` describes who is in each of N crops, (N, D). A single sighting in a longer video is dropped as a false
+    alarm unless ``is_frontal`` sees a face in its crop too.
     """
     pieces = [piece for piece in pieces if not _is_fleeting(piece, frame_count) or is_frontal(piece[0].crop.pixels)]
     groups = [{index} for index in range(len(pieces))]
     if len(pieces) > 1:
-        encodings = np.stack([_mean_encoding(piece, encode) for piece in pieces])
+        encodings = _mean_encodings(pieces, encode)
         distances = np.linalg.norm(encodings[:, None] - encodings[None], axis=2)
         rows, columns = np.triu_indices(len(pieces), 1)
         for pair in np.argsort(distances[rows, columns], kind="stable"):
@@ -138,8 +139,14 @@ def _is_fleeting(piece: list[Sighting], frame_count: int) -> bool:
     return len(piece) == 1 and frame_count >= FLEETING_FROM_FRAMES
 
 
-def _mean_encoding(
-    piece: list[Sighting], encode: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+def _mean_encodings(
+    pieces: list[list[Sighting]], encode: Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    best = sorted(piece, key=lambda seen: -seen.crop.face_px * min(seen.crop.sharpness, 100.0))[:ENCODED_PER_PIECE]
-    return np.asarray(np.mean([encode(seen.crop.pixels) for seen in best], axis=0), np.float32)
+    """Of the best sightings of each piece, (pieces, D)."""
+    best = [
+        sorted(piece, key=lambda seen: -seen.crop.face_px * min(seen.crop.sharpness, 100.0))[:ENCODED_PER_PIECE]
+        for piece in pieces
+    ]
+    encodings = encode([seen.crop.pixels for of_piece in best for seen in of_piece])
+    parts = np.split(encodings, np.cumsum([len(of_piece) for of_piece in best])[:-1])
+    return np.stack([part.mean(axis=0) for part in parts])

@@ -1,5 +1,6 @@
 """Faces are found, cut level and followed; people are kept apart and joined across cuts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -138,10 +139,8 @@ def sighting(frame: int, x: float, score: float = 1.0, mark: int = 0) -> trackin
     return tracking.Sighting(frame, frame * 0.1, (x, 0.0, x + 100, 100.0), crop, score, np.zeros((68, 2), np.float32))
 
 
-def encode_mark(pixels: np.ndarray) -> np.ndarray:
-    encoding = np.zeros(128, np.float32)
-    encoding[int(pixels[0, 0, 0])] = 1.0
-    return encoding
+def encode_mark(crops: Sequence[np.ndarray]) -> np.ndarray:
+    return np.eye(128, dtype=np.float32)[[int(pixels[0, 0, 0]) for pixels in crops]]
 
 
 def never(pixels: np.ndarray) -> bool:

@@ -1,16 +1,21 @@
 """A whole analysis, on clips made from a public-domain photograph and with the shipped model."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from detector import tracking
 from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
 from detector.pipeline import STAGE_ENDS, STAGES, TIMED, Settings, analyze
+from detector.reader import Reader
 from detector.release import Release, default_release, releases
 from detector.report import Reason, Report, Verdict
 from detector.stopwatch import Stopwatch
+from detector.tracking import Sighting
 from tests import videos
 
 
@@ -133,6 +138,25 @@ def test_the_same_video_gives_the_same_numbers(network: Network, tmp_path: Path)
     first, second = (analyze(path, network, Settings(frames=10)).to_json() for _ in range(2))
 
     assert {**first, "timings_s": None} == {**second, "timings_s": None}
+
+
+def test_the_decoder_is_gone_while_people_are_told_apart(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, join, held = videos.face_clip(tmp_path / "clip.mp4", duration_s=1.0), tracking.join, []
+    with Reader(path) as reader:
+
+        def watched(*given: Any) -> list[list[Sighting]]:
+            held.append(reader.usage().memory_bytes)
+            return join(*given)
+
+        monkeypatch.setattr(tracking, "join", watched)
+        before = reader.usage().memory_bytes
+        report = analyze(path, network, Settings(frames=10), reader=reader)
+
+    assert before > 0
+    assert held == [0]
+    assert report.video.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_nobody_is_an_answer_of_its_own(network: Network, tmp_path: Path) -> None:
