@@ -188,17 +188,19 @@ def analysis(clip: Path, folder: Path) -> Finding:
         return Finding("analysis", False, "There is no clip to analyse; see decoder.")
     try:
         from detector import inference, pipeline  # noqa: PLC0415 -- slow import
+        from detector.precision import Precision  # noqa: PLC0415 -- slow import
 
-        network = inference.load_network(_release_in_use())
+        network = inference.load_network(_release_in_use(), precision=Precision(settings.NETWORK_PRECISION))
         report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
     except (DetectorError, ImportError, OSError, RuntimeError) as error:
         return Finding("analysis", False, f"The clip could not be analysed ({error}). Run `make setup` again.")
     if not report.tracks:
         return Finding("analysis", False, "No face was found in a clip that shows one. Run `make setup` again.")
     seconds = report.timings_s.get("total", 0.0)
-    return Finding(
-        "analysis", True, f"A clip of a face was analysed in {seconds:.1f} s; the verdict is {report.verdict.value}."
-    )
+    done = f"A clip of a face was analysed in {seconds:.1f} s, in {network.precision}; the verdict is {report.verdict}."
+    if network.precision != settings.NETWORK_PRECISION:
+        done += f" This processor has no {settings.NETWORK_PRECISION}, which NETWORK_PRECISION asks for."
+    return Finding("analysis", True, done)
 
 
 def _release_in_use() -> "Release":

@@ -19,7 +19,9 @@ from detector.cli_options import (
     Refused,
     add_depth,
     add_limits,
+    add_precision,
     limits_of,
+    precision_of,
     print_json,
     release_of,
     settings_of,
@@ -84,7 +86,7 @@ def _judge(options: argparse.Namespace, limits: "Limits", reader: "Reader") -> i
         options.out.mkdir(parents=True, exist_ok=True)
     with Progress() as bar:
         bar.show("loading the model", 0.0)
-        network = load_network(release)
+        network = load_network(release, precision=precision_of(options))
         report = pipeline.analyze(
             options.video,
             network,
@@ -128,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, metavar="DIR", help="gets crops, heatmaps and annotated frames")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
     add_depth(command)
+    add_precision(command)
     add_limits(command)
     command.set_defaults(run=_analyze)
 

@@ -10,8 +10,10 @@ from detector.cli_options import (
     Refused,
     add_depth,
     add_limits,
+    add_precision,
     check_frames,
     limits_of,
+    precision_of,
     print_json,
     release_of,
     settings_of,
@@ -41,6 +43,7 @@ def add_commands(commands: Any) -> None:
     )
     command.add_argument("--text", action="store_true", help="print a summary in words instead of JSON")
     add_depth(command)
+    add_precision(command)
     add_limits(command)
     command.set_defaults(run=_evaluate)
 
@@ -89,6 +92,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                 options.jobs,
                 read_kinds(options.kinds) if options.kinds else None,
                 options.metadata_baseline,
+                precision_of(options),
             )
             evaluation = evaluate.evaluate(
                 order,

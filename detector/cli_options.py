@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detector.pipeline import Settings
+    from detector.precision import Precision
     from detector.release import Release
     from detector.stream import Limits
 
@@ -56,6 +57,26 @@ def add_depth(command: argparse.ArgumentParser) -> None:
     """How many frames to look at, with which model."""
     command.add_argument("--frames", type=int, default=60, help="how many to look at, 10 to 120 (default: 60)")
     command.add_argument("--model", type=Path, metavar="FOLDER", help="the model to use (default: the one installed)")
+
+
+def add_precision(command: argparse.ArgumentParser) -> None:
+    """What the network computes in."""
+    command.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 is faster where the processor has it, and rounds otherwise (default: float32)",
+    )
+
+
+def precision_of(options: argparse.Namespace) -> "Precision":
+    """What was asked for; Refused where this processor has not got it: something else is not what was meant."""
+    from detector.precision import Precision, available  # noqa: PLC0415 -- slow import
+
+    wanted = Precision(options.precision)
+    if available(wanted) is not wanted:
+        raise Refused(f"This processor cannot compute in {wanted}; leave --precision out.")
+    return wanted
 
 
 def add_limits(command: argparse.ArgumentParser) -> None:

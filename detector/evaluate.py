@@ -16,6 +16,7 @@ from detector.evaluate_kinds import Kinds, with_kinds
 from detector.evaluate_rows import Clip, Conditions, ManifestError, Result, ResultsFile, read_manifest
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
+from detector.precision import Precision
 from detector.release import CONFIG, Release, sha256_of
 
 RESULTS, EVALUATION, ROC, RELIABILITY = "results.csv", "evaluation.json", "roc.png", "reliability.png"
@@ -34,6 +35,7 @@ class Order:
     jobs: int
     kinds: Kinds | None = None  # of footage, for clips of which the manifest does not say it
     baseline_from: str | None = None  # split to train the metadata baseline on; none without
+    precision: Precision = Precision.FLOAT32
 
 
 def evaluate(
@@ -52,7 +54,8 @@ def evaluate(
     clips = with_kinds(read_manifest(order.manifest, order.split), order.kinds or {})
     order.release.verify()
     baseline = _baseline(order, clips)
-    conditions = Conditions(order.release.sha256, sha256_of(order.release.folder / CONFIG), order.settings.frames)
+    config_sha256 = sha256_of(order.release.folder / CONFIG)
+    conditions = Conditions(order.release.sha256, config_sha256, order.settings.frames, order.precision)
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
     file = ResultsFile(out_dir / RESULTS, conditions) if out_dir else None
@@ -62,7 +65,7 @@ def evaluate(
     waiting = [clip for clip in clips if clip.file not in found]
     say = on_progress or _ignore
     say(len(found), len(clips))
-    with closing(run(waiting, Plan(order.release.folder, order.settings, order.jobs))) as running:
+    with closing(run(waiting, Plan(order.release.folder, order.settings, order.jobs, order.precision))) as running:
         for result in running:
             found[result.clip.file] = result
             if file:
@@ -106,6 +109,7 @@ def _heading(order: Order, conditions: Conditions, results: Sequence[Result]) ->
             "threshold_real": release.decision.threshold_real,
         },
         "frames": conditions.frames,
+        "precision": conditions.precision,
         "seconds": round(sum(result.seconds for result in results), 1),
     }
 

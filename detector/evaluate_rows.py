@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.precision import Precision
 from detector.quality import Quality
 from detector.report import Verdict
 
@@ -54,13 +55,14 @@ class Conditions:
     model_sha256: str  # of the weights
     config_sha256: str  # of model.toml: calibration and thresholds
     frames: int
+    precision: str = Precision.FLOAT32  # asked for
 
 
 COLUMNS = (
     *("file", "split", "label", "dataset", "method", "source"),
     *("verdict", "probability_fake", "reasons", "frames_analyzed", "people", "face_px", "sharpness"),
     *("seconds", "failure"),
-    *("model_sha256", "config_sha256", "frames"),
+    *("model_sha256", "config_sha256", "frames", "precision"),
 )
 
 
@@ -153,6 +155,7 @@ class ResultsFile:
             and row.get("model_sha256") == same.model_sha256
             and row.get("config_sha256") == same.config_sha256
             and row.get("frames") == str(same.frames)
+            and row.get("precision") == same.precision
         )
 
     def _cells(self, result: Result) -> tuple[str | int, ...]:
@@ -165,7 +168,8 @@ class ResultsFile:
             *(result.frames_analyzed, result.people),
             *(("", "") if quality is None else (repr(quality.face_px), repr(quality.sharpness))),
             *(f"{result.seconds:.3f}", result.failure),
-            *(self.conditions.model_sha256, self.conditions.config_sha256, self.conditions.frames),
+            *(self.conditions.model_sha256, self.conditions.config_sha256),
+            *(self.conditions.frames, self.conditions.precision),
         )
 
 

@@ -16,6 +16,7 @@ from detector.errors import DetectorError, ErrorCode
 from detector.evaluate_rows import Clip, Result
 from detector.inference import Network, load_network
 from detector.pipeline import Settings, analyze
+from detector.precision import Precision
 from detector.release import load_release
 
 CRASHED = "crashed"  # the process died, such as for want of memory
@@ -32,6 +33,7 @@ class Plan:
     model: Path  # the release's folder
     settings: Settings
     jobs: int  # processes
+    precision: Precision = Precision.FLOAT32
 
     @property
     def threads(self) -> int:
@@ -141,7 +143,7 @@ def examine_here(clip: Clip, plan: Plan) -> Answer:
     global _network  # noqa: PLW0603 -- a process keeps its network between clips
     if _network is None:
         try:
-            _network = load_network(load_release(plan.model), plan.threads)
+            _network = load_network(load_release(plan.model), plan.threads, plan.precision)
         except DetectorError as error:
             return str(error.code), str(error)
     return examine(clip, _network, plan.settings)

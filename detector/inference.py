@@ -1,7 +1,8 @@
 """The network served: crops to frame logits, class activation maps and track logits, on a CPU without torch.
 
-The backbone runs in OpenVINO at single precision, so that a machine with other instructions gives the same answer up to
-rounding; the temporal head is a few matrix products in NumPy. Both read the same safetensors weights as model.py.
+The backbone runs in OpenVINO at single precision unless asked otherwise (precision.py), so that a machine with other
+instructions gives the same answer up to rounding; the temporal head is a few matrix products in NumPy. Both read the
+same safetensors weights as model.py.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from detector import memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
 from detector.hands import cores
 from detector.logistic import sigmoid
+from detector.precision import HINTS, Precision, available
 from detector.release import Release
 
 BATCH = 4  # as fast as more, in less memory
@@ -34,11 +36,15 @@ class FrameOutput:
 class Network:
     """A release's network, ready to judge. Not to be shared between threads or carried over a fork."""
 
-    def __init__(self, release: Release, threads: int | None = None) -> None:
-        """Read and check the weights, compile the graph: about 2 s. Raises DetectorError(MODEL_...)."""
+    def __init__(self, release: Release, threads: int | None = None, precision: Precision = Precision.FLOAT32) -> None:
+        """Read and check the weights, compile the graph: about half a second. Raises DetectorError(MODEL_...).
+
+        ``precision`` is what to compute in where the processor can; the attribute says what it is.
+        """
         release.verify()
         self.release = release
         self.threads = threads or cores()
+        self.precision = available(precision)
         try:
             arrays = weights.stored(release)
             graph = build_graph(release, arrays)
@@ -51,7 +57,7 @@ class Network:
             ) from error
         options = {
             "INFERENCE_NUM_THREADS": self.threads,
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
             "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
         }
@@ -121,9 +127,9 @@ class Network:
         return float(fake - genuine)
 
 
-def load_network(release: Release, threads: int | None = None) -> Network:
+def load_network(release: Release, threads: int | None = None, precision: Precision = Precision.FLOAT32) -> Network:
     """The network of ``release`` on ``threads`` cores (all by default). Slow: keep it and use it for many videos."""
-    return Network(release, threads)
+    return Network(release, threads, precision)
 
 
 def build_graph(release: Release, arrays: weights.Arrays) -> openvino.Model:

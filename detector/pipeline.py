@@ -299,6 +299,7 @@ def _model_info(network: Network) -> ModelInfo:
         decision.threshold_real,
         release.network.maps_add_up,
         release.config_sha256,
+        network.precision.value,
     )
 
 

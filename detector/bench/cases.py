@@ -48,6 +48,7 @@ class Case:
     model: Path | None = None  # the folder; None for the one installed
     workers: int = 2  # so many at once are measured too; 1 for none
     baseline: bool = False  # whether the usual way is measured too
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
@@ -58,31 +59,35 @@ REFERENCE = Clip()
 
 
 def product(
-    clips: Sequence[Clip | Path], frames: int, models: Sequence[Path | None], workers: int, baseline: bool
+    clips: Sequence[Clip | Path],
+    frames: int,
+    models: Sequence[Path | None],
+    workers: int,
+    baseline: bool,
+    precision: str = "float32",
 ) -> Iterator[Case]:
     """Each clip with each model; the usual way, which has a model of its own, once for each clip."""
     for clip, (place, model) in itertools.product(clips, enumerate(models)):
-        yield Case(clip, frames, model, workers, baseline and place == 0)
+        yield Case(clip, frames, model, workers, baseline and place == 0, precision)
 
 
-def sweep(frames: int, models: Sequence[Path | None], workers: int, baseline: bool) -> Iterator[Case]:
+def sweep(
+    frames: int, models: Sequence[Path | None], workers: int, baseline: bool, precision: str = "float32"
+) -> Iterator[Case]:
     """How cost grows: from the reference clip on by resolution, length, faces and frames, with the first model.
 
     The other models are measured where the budget speaks of them: on the reference clip, in 4K and over ten minutes.
     Several workers and the usual way are measured on the reference clip alone.
     """
     larger, longer = Clip(height=2160), Clip(seconds=600.0)
-    yield Case(REFERENCE, frames, models[0], workers, baseline)
+    yield Case(REFERENCE, frames, models[0], workers, baseline, precision)
     for height in (360, 720):
-        yield Case(Clip(height=height), frames, models[0], 1)
-    yield Case(larger, frames, models[0], 1)
-    yield Case(Clip(seconds=60.0), frames, models[0], 1)
-    yield Case(longer, frames, models[0], 1)
-    for faces in (2, 4):
-        yield Case(Clip(faces=faces), frames, models[0], 1)
+        yield Case(Clip(height=height), frames, models[0], 1, precision=precision)
+    for clip in (larger, Clip(seconds=60.0), longer, Clip(faces=2), Clip(faces=4)):
+        yield Case(clip, frames, models[0], 1, precision=precision)
     for other in (20, 120):
-        yield Case(REFERENCE, other, models[0], 1)
+        yield Case(REFERENCE, other, models[0], 1, precision=precision)
     for model in models[1:]:
-        yield Case(REFERENCE, frames, model, workers)
-        yield Case(larger, frames, model, 1)
-        yield Case(longer, frames, model, 1)
+        yield Case(REFERENCE, frames, model, workers, precision=precision)
+        for clip in (larger, longer):
+            yield Case(clip, frames, model, 1, precision=precision)

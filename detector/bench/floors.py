@@ -23,6 +23,7 @@ from openvino import opset13 as ops
 from detector import inference, release, sampling, video, weights
 from detector.bench.measure import rounded
 from detector.hands import cores
+from detector.precision import HINTS, Precision, available
 from detector.stream import MAX_THREADS
 
 DECODED_FRAMES = 300  # from which the decoder's rate is taken, at most
@@ -40,7 +41,7 @@ class Packet:
     is_reference: bool  # whether others may need it
 
 
-def measure(path: Path, frames: int, model: Path | None) -> dict[str, Any]:
+def measure(path: Path, frames: int, model: Path | None, precision: str = Precision.FLOAT32) -> dict[str, Any]:
     """What ``crops_floor`` and the reader need: counts for this video and model, and the machine's rates."""
     info = video.probe(path)
     tolerance_s = 0.5 / info.frame_rate if info.frame_rate > 0 else 0.0
@@ -50,7 +51,7 @@ def measure(path: Path, frames: int, model: Path | None) -> dict[str, Any]:
         "frames_to_decode": frames_to_decode(packets, info.duration_s, frames, tolerance_s),
         "decoded_frame": _decoding(path),
         "multiply_adds_per_crop": multiply_adds(model),
-        "billion_multiply_adds": _multiplying(),
+        "billion_multiply_adds": _multiplying(available(Precision(precision))),
     }
 
 
@@ -122,13 +123,13 @@ def _of_operation(operation: Any) -> int:
             return prod(first[:-1]) * second[-2] * (first[-1] + shapes[2][-1])
 
 
-def _multiplying() -> dict[str, float]:
-    """Seconds for a billion multiply-adds: a large product of matrices at single precision, on all cores."""
+def _multiplying(precision: Precision) -> dict[str, float]:
+    """Seconds for a billion multiply-adds: a large product of matrices, on all cores."""
     random = np.random.default_rng(1)
     left, right = random.standard_normal((2, MATRIX_SIDE, MATRIX_SIDE), np.float32)
     x = ops.parameter([MATRIX_SIDE, MATRIX_SIDE], np.float32)
     graph = openvino.Model([ops.matmul(x, ops.constant(right), False, True)], [x])
-    options = {"INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": "f32"}
+    options = {"INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": HINTS[precision]}
     compiled = openvino.Core().compile_model(graph, "CPU", options)
     compiled([left])
     begun, cpu_s, rounds = time.perf_counter(), time.process_time(), 0

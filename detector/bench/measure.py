@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +29,7 @@ class Job:
     frames: int
     model: Path | None
     pictures: Path  # the folder that they are written to
+    precision: str = "float32"  # to compute in where the processor can
 
 
 class Meter:
@@ -101,7 +102,7 @@ def examine(job: Job) -> dict[str, Any]:
         "frames_analyzed": report.frames_analyzed,
         "people": len(report.tracks),
         "crops": sum(len(track.samples) for track in report.tracks),
-        "model": f"{report.model.name} {report.model.version}",
+        "model": _model_in_words(report),
         "verdict": report.verdict.value,
         "probability_fake": report.probability_fake,
         "cold": {"stages": {**loading, **first.stages}, **cold},
@@ -118,7 +119,7 @@ def take_part(barrier: Barrier, job: Job, cores: Sequence[int] = ()) -> tuple[fl
     if cores:
         os.sched_setaffinity(0, cores)  # which the decoder inherits
     network, _ = _load(job, len(cores) or None)
-    _analyse(Job(job.video, WARMING_FRAMES, job.model, job.pictures), network)
+    _analyse(replace(job, frames=WARMING_FRAMES), network)
     barrier.wait(START_S)
     meter, begin_s = Meter(), time.monotonic()
     _analyse(job, network)
@@ -140,12 +141,12 @@ class _Analysed:
 def _load(job: Job, threads: int | None = None) -> tuple["Network", dict[str, dict[str, float]]]:
     """The network, and what it took to import the libraries and to load it."""
     meter = Meter()
-    from detector import inference, pipeline, release  # noqa: F401, PLC0415 -- slow import, and its time is measured
+    from detector import inference, pipeline, precision, release  # noqa: F401, PLC0415 -- slow import, which is measured
 
     imported = meter.read()
     meter = Meter()
     chosen = release.load_release(job.model) if job.model else release.default_release()
-    network = inference.load_network(chosen, threads)
+    network = inference.load_network(chosen, threads, precision.Precision(job.precision))
     return network, {"import": imported, "load": meter.read()}
 
 
@@ -162,6 +163,11 @@ def _analyse(job: Job, network: "Network", memory: "MemoryWatch | None" = None) 
     spent = {name: watch.spent.get(name, Spent()) for name in pipeline.TIMED}
     stages = {name: rounded(one.wall_s, one.cpu_s) for name, one in spent.items()}
     return _Analysed(stages, whole, report)
+
+
+def _model_in_words(report: "Report") -> str:
+    model = report.model
+    return f"{model.name} {model.version}" + ("" if model.precision == "float32" else f" in {model.precision}")
 
 
 def _cpu_s() -> float:

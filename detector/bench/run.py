@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _measure(case: Case, number: int, folder: Path, tell: Tell) -> dict[str, Any]:
     video = _make(case.source, folder, tell) if isinstance(case.source, Clip) else case.source
-    job = Job(video, case.frames, case.model, folder / f"pictures-{number}")
+    job = Job(video, case.frames, case.model, folder / f"pictures-{number}", case.precision)
     tell(f"examining {video.name}, {case.frames} frames")
     measured = in_child(examine, job)
     floor = in_child(_floor, job, measured["crops"], measured["warm"])
@@ -90,10 +91,7 @@ def _at_once(job: Job, count: int, warm: dict[str, float], tell: Tell) -> dict[s
     one that has such a share: None where there are fewer cores than workers.
     """
     tell(f"examining {job.video.name} with {count} workers at once")
-    jobs = [
-        Job(job.video, job.frames, job.model, job.pictures.with_name(f"{job.pictures.name}-{place}"))
-        for place in range(count)
-    ]
+    jobs = [replace(job, pictures=job.pictures.with_name(f"{job.pictures.name}-{place}")) for place in range(count)]
     wall_s, cpu_s = _side_by_side([(one,) for one in jobs])
     shares = shares_of_cores(count)
     apart = None
@@ -131,7 +129,7 @@ def _baseline(job: Job, warm: dict[str, Any], tell: Tell) -> dict[str, Any]:
 def _floor(job: Job, crops: int, warm: dict[str, float]) -> dict[str, Any]:
     from detector.bench import floors  # noqa: PLC0415 -- needed in the child alone, so that the parent stays small
 
-    return floors.of_run(floors.measure(job.video, job.frames, job.model), crops, warm)
+    return floors.of_run(floors.measure(job.video, job.frames, job.model, job.precision), crops, warm)
 
 
 def _encode(path: Path, clip: Clip) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import DetectorError, ErrorCode
+from detector.precision import Precision
 from detector.release import CARD, CONFIG, METRICS, Calibration, Release, load_release, sha256_of
 from detector.training import card_tables as tables
 from detector.training.calibrate import HIGHEST, Targets
@@ -114,6 +115,8 @@ def _check_model(name: str, figures: Figures, release: Release, of_config: bool)
     if not of_config and (model.get("name"), model.get("version")) != (release.name, release.version):
         raise DetectorError(ErrorCode.MODEL_DAMAGED, f"The {name} figures are of another version; measure this one.")
     command, key = WRITTEN_BY[name]
+    if figures.get("precision", Precision.FLOAT32) != Precision.FLOAT32:
+        raise ValueError(f"The {name} figures were measured in {figures['precision']}; a card shows those of float32.")
     if key not in figures:
         raise ValueError(
             f"The {name} figures were made by another command or an earlier version, and mean something else; run "

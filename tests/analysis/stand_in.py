@@ -29,6 +29,7 @@ class Detector:
     changes: dict[str, Any] = field(default_factory=dict)  # of the report
     calls: list[dict[str, Any]] = field(default_factory=list)
     loaded: int = 0
+    precision: object = None  # that the network was last loaded in
 
     def analyze(self, path: Path, network: object, settings: pipeline.Settings, **options: Any) -> Report:
         self.calls.append({"path": path, "network": network, "settings": settings, **options})
@@ -43,4 +44,5 @@ class Detector:
 
     def load(self, *arguments: object, **options: object) -> object:
         self.loaded += 1
+        self.precision = options.get("precision")
         return object()

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.test import override_settings
 from rq.timeouts import JobTimeoutException
 
 from analysis import files, lifecycle, model_versions, services, tasks
@@ -134,6 +135,16 @@ def test_network_is_loaded_once_for_several_analyses(analysis: Analysis, detecto
 
     assert detector.loaded == 1
     assert detector.calls[0]["network"] is detector.calls[1]["network"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_network_computes_in_what_the_installation_is_set_to(
+    analysis: Analysis, detector: Detector, precision: str
+) -> None:
+    with override_settings(NETWORK_PRECISION=precision):
+        run(analysis)
+
+    assert detector.precision == precision
 
 
 def test_second_run_changes_nothing(analysis: Analysis, detector: Detector) -> None:

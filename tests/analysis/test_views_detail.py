@@ -321,6 +321,19 @@ def test_a_damaged_neighbour_costs_no_error_rate(client: Client, user: User, mon
     assert "said “Fake” of 40 clips" in words(page_of(client, make_analysis(State.DONE, owner=user)))
 
 
+@pytest.mark.parametrize(
+    ("precision", "said"), [("float32", "Computed in float32"), ("bfloat16", "Computed in bfloat16, which rounds more")]
+)
+def test_a_result_says_in_which_precision_it_was_computed(
+    client: Client, user: User, precision: str, said: str
+) -> None:
+    analysis = make_analysis(State.DONE, owner=user)
+    (analysis.report or {})["model"]["precision"] = precision
+    analysis.save(update_fields=["report"])
+
+    assert said in words(page_of(client, analysis))
+
+
 @pytest.mark.parametrize(("judged_with", "told"), [("a0", True), ("b0", False), ("", True)])
 def test_error_rates_are_those_of_the_thresholds_that_judged(
     client: Client, user: User, monkeypatch: pytest.MonkeyPatch, judged_with: str, told: bool

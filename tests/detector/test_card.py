@@ -102,6 +102,15 @@ def test_a_card_has_every_table_and_its_files_are_whole(folder: Path) -> None:
     assert release.metrics()["error_rates"] == {"FAKE": {"n": 3, "wrong": 1}, "REAL": {"n": 0, "wrong": 0}}
 
 
+def test_figures_in_another_precision_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = write_figures(folder.parent / "figures.json", sha256="abc")
+    figures.write_text(json.dumps({**json.loads(figures.read_text()), "precision": "bfloat16"}))
+
+    assert run(folder, figures) == 2
+    assert "were measured in bfloat16; a card shows those of float32." in capsys.readouterr().err
+    assert not (folder / "card.md").exists()
+
+
 def test_figures_of_another_model_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = run(folder, write_figures(folder.parent / "figures.json", sha256="other"))
 

@@ -15,6 +15,7 @@ from detector.errors import DetectorError, ErrorCode
 from detector.evaluate_rows import COLUMNS, LABELS, Clip, ManifestError, Result, read_manifest
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
+from detector.precision import Precision
 from detector.quality import Quality
 from detector.release import Release, default_release
 from detector.report import Verdict
@@ -307,6 +308,18 @@ def test_results_under_other_conditions_are_not_reused(manifest: Path, release: 
 
     assert first.asked == again.asked == [clip[0] for clip in CLIPS]
     assert {row["frames"] for row in _rows(tmp_path)} == {"13"}
+
+
+def test_results_in_another_precision_are_not_reused_and_say_so(
+    manifest: Path, release: Release, tmp_path: Path
+) -> None:
+    again, order = Runner(), _order(manifest, release)
+    evaluate.evaluate(order, tmp_path, run=Runner())
+
+    evaluation = evaluate.evaluate(dataclasses.replace(order, precision=Precision.BFLOAT16), tmp_path, run=again)
+
+    assert again.asked == [clip[0] for clip in CLIPS]
+    assert {row["precision"] for row in _rows(tmp_path)} == {evaluation["precision"]} == {"bfloat16"}
 
 
 def test_a_split_of_one_label_has_plots_but_no_ranking(manifest: Path, release: Release, tmp_path: Path) -> None:

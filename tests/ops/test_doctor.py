@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +14,8 @@ from rq import Queue
 
 from deepfakesite import examination, valkey
 from deepfakesite.examination import Finding
-from detector import release, sandbox
+from detector import inference, release, sandbox
+from detector.precision import Precision
 from tests import decoders
 from tests.videos import no_face_clip, renamed_text
 
@@ -164,6 +166,23 @@ def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
 
     assert finding.well
     assert finding.sentence.startswith("A clip of a face was analysed in ")
+    assert " s, in float32; the verdict is " in finding.sentence
+
+
+@pytest.mark.django_db
+def test_a_precision_that_the_processor_has_not_got_is_said(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NETWORK_PRECISION = "bfloat16"
+    monkeypatch.setattr(inference, "available", lambda wanted: Precision.FLOAT32)
+    clip = tmp_path / "clip.mp4"
+    examination.decoder(clip)
+
+    finding = examination.analysis(clip, tmp_path)
+
+    assert finding.well
+    assert ", in float32; " in finding.sentence
+    assert finding.sentence.endswith(" This processor has no bfloat16, which NETWORK_PRECISION asks for.")
 
 
 def test_a_package_that_is_missing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

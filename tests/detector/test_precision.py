@@ -1,0 +1,80 @@
+"""A network computes in what was asked for where the processor can, else in single precision, and says which."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+
+from detector.cli import main
+from detector.inference import load_network
+from detector.pipeline import Settings, analyze
+from detector.precision import HINTS, Precision, available
+from detector.release import default_release
+from detector.report import Report
+from tests import videos
+from tests.running import manage
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
+    """A processor with these alone."""
+
+    class Core:
+        def get_property(self, device: str, name: str) -> list[str]:
+            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+            return [*capabilities]
+
+    monkeypatch.setattr(openvino, "Core", Core)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "bfloat16_becomes"),
+    [(("FP32", "INT8", "BF16"), Precision.BFLOAT16), (("FP32", "INT8"), Precision.FLOAT32)],
+)
+def test_bfloat16_is_had_where_the_processor_has_it(
+    capabilities: tuple[str, ...], bfloat16_becomes: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, *capabilities)
+
+    assert available(Precision.BFLOAT16) is bfloat16_becomes
+    assert available(Precision.FLOAT32) is Precision.FLOAT32
+
+
+def test_bfloat16_gives_nearly_the_numbers_of_float32() -> None:
+    """To a few thousandths of a logit; to the bit where this processor has only the one."""
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+    single, half = (load_network(default_release(), 2, precision) for precision in Precision)
+
+    exact, rounded = single.frames(crops).logits, half.frames(crops).logits
+
+    assert half.precision is available(Precision.BFLOAT16)
+    assert half._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == HINTS[half.precision]
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.1)
+    assert np.array_equal(rounded, exact) is (half.precision is Precision.FLOAT32)
+
+
+def test_a_report_says_in_what_it_was_made(tmp_path: Path) -> None:
+    network = load_network(default_release(), 2, Precision.BFLOAT16)
+
+    report = analyze(videos.face_clip(tmp_path / "clip.mp4", duration_s=0.5), network, Settings(frames=10))
+
+    assert report.model.precision == available(Precision.BFLOAT16)
+    earlier = report.to_json()
+    del earlier["model"]["precision"]
+    assert Report.from_json(earlier).model.precision == "float32"
+
+
+def test_a_command_does_not_measure_something_else_than_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, "FP32")
+
+    assert main(["bench", "--precision", "bfloat16"]) == 2
+    assert capsys.readouterr().err == "This processor cannot compute in bfloat16; leave --precision out.\n"
+
+
+def test_a_precision_that_nobody_knows_is_refused_at_the_start(tmp_path: Path) -> None:
+    refused = manage(tmp_path, "check", NETWORK_PRECISION="half")
+
+    assert refused.returncode != 0
+    assert "NETWORK_PRECISION is float32 or bfloat16." in refused.stderr
