@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --only-binary=:all: -c constraints.txt
 # The faster model first: it is measured at every point of the sweep.
-MODELS := $(addprefix detector/models/,resnext50-lstm-0.1.0 clip-vit-b16-lstm-0.1.0)
+MODELS := $(addprefix detector/models/,resnext50-lstm-0.2.0 clip-vit-b16-lstm-0.1.0)
 TEMPLATES = $(shell find templates analysis accounts deepfakesite -name '*.html')
 # The checks keep what they write apart from an installation's own data.
 CHECKED := DATA_DIR=var/check

@@ -20,7 +20,7 @@ from detector.logistic import sigmoid
 from detector.precision import HINTS, Precision, available
 from detector.release import Release
 
-BATCH = 4  # as fast as more, in less memory
+BATCH = 2  # as fast as more, in less memory
 LEAKY_SLOPE = 0.1  # of model.TemporalHead
 
 

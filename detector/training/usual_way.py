@@ -24,7 +24,7 @@ from detector.stopwatch import Stopwatch
 from detector.training.pairs import normalised
 from detector.training.teacher import load_detector
 
-MODEL = MODELS_DIR / "resnext50-lstm-0.1.0"
+MODEL = MODELS_DIR / "resnext50-lstm-0.2.0"
 MEMORY_SHARE = 0.7  # of what the machine has left, that the list of frames may take
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 

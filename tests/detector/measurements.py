@@ -34,7 +34,7 @@ def measured_run(clip: Clip | None = None, **other: Any) -> dict[str, Any]:
         "frames_analyzed": 60,
         "people": clip.faces,
         "crops": 60,
-        "model": "resnext50-lstm 0.1.0",
+        "model": "resnext50-lstm 0.2.0",
         "verdict": "INCONCLUSIVE",
         "probability_fake": 0.5,
         "cold": {

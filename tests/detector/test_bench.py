@@ -20,7 +20,7 @@ from tests.detector.measurements import floor, measured_run, result
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    model = MODELS_DIR / "resnext50-lstm-0.1.0"
+    model = MODELS_DIR / "resnext50-lstm-0.2.0"
     steps: list[str] = []
     found = run.run([Case(Clip(360, 1.0), 10, model)], steps.append)
     assert steps == [
@@ -37,7 +37,7 @@ class TestRealRun:
 
         facts = ("video", "width", "height", "duration_s", "frames_analyzed", "people", "crops", "model", "baseline")
         assert [one[fact] for fact in facts] == [
-            *("sample-360p-1s-1.mp4", 640, 360, 1.0, 10, 1, 10, "resnext50-lstm 0.1.0", None)
+            *("sample-360p-1s-1.mp4", 640, 360, 1.0, 10, 1, 10, "resnext50-lstm 0.2.0", None)
         ]
         assert one["sample"] == {"height": 360, "seconds": 1.0, "faces": 1}
 
@@ -93,7 +93,7 @@ class TestRealRun:
         assert json.loads(json.dumps(measured)) == measured
         lines = text.as_table(measured).splitlines()
 
-        assert "sample-360p-1s-1.mp4: 640 x 360, 1.0 s; 10 frames, people: 1; resnext50-lstm 0.1.0" in lines
+        assert "sample-360p-1s-1.mp4: 640 x 360, 1.0 s; 10 frames, people: 1; resnext50-lstm 0.2.0" in lines
         for stage, spent in measured["runs"][0]["warm"]["stages"].items():
             row = next(line for line in lines if line.startswith(f"  {stage} "))
             assert row.split()[3:] == [f"{spent['wall_s']:.2f}", f"{spent['cpu_s']:.2f}"]

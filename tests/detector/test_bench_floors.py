@@ -96,7 +96,7 @@ def test_of_other_codecs_every_frame_counts_as_needed(tmp_path: Path) -> None:
     assert [packet.is_reference for packet in floors._packets(tmp_path / "clip.mp4")] == [True] * 5
 
 
-@pytest.mark.parametrize(("name", "billions"), [("resnext50-lstm-0.1.0", 2.157), ("clip-vit-b16-lstm-0.1.0", 17.563)])
+@pytest.mark.parametrize(("name", "billions"), [("resnext50-lstm-0.2.0", 2.157), ("clip-vit-b16-lstm-0.1.0", 17.563)])
 def test_multiply_adds_are_those_of_the_published_networks(name: str, billions: float) -> None:
     # ResNeXt50 32x4d is given as 4.23 billion at 224 px, which is 2.16 at 160; ViT-B/16 as 17.56 at 224 px.
     assert floors.multiply_adds(MODELS_DIR / name) == pytest.approx(billions * 1e9, rel=0.001)
@@ -122,7 +122,7 @@ def test_rates_are_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(floors, "MULTIPLYING_S", 0.0)
     sample_clip.make_clip(tmp_path / "clip.mp4", seconds=1.0, width=128, height=96)
 
-    found = floors.measure(tmp_path / "clip.mp4", 10, MODELS_DIR / "resnext50-lstm-0.1.0")
+    found = floors.measure(tmp_path / "clip.mp4", 10, MODELS_DIR / "resnext50-lstm-0.2.0")
 
     assert found["frames_in_video"] == 25
     assert found["decoded_frame"]["wall_s"] > 0

@@ -102,15 +102,15 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
 def test_each_promise_of_the_budget_is_held_against_what_was_measured() -> None:
     kept = {row.what: (row.allowed, row.measured, row.is_kept) for row in budget.rows(SWEPT)}
 
-    fast, good = "10 s at 1080p, resnext50-lstm 0.1.0", "10 s at 1080p, clip-vit-b16-lstm 0.1.0"
+    fast, good = "10 s at 1080p, resnext50-lstm 0.2.0", "10 s at 1080p, clip-vit-b16-lstm 0.1.0"
     assert kept[fast] == ("3 s", "2.0 s", True)
     assert kept[f"{fast}: peak memory"] == ("700 MB", "650 MB", True)
     assert kept[f"{fast}: times the floor"] == ("≤ 2", "2.0", True)
     shared = f"{fast}: 2 workers at once, times the throughput of one with as many cores as each (1)"
     assert kept[shared] == ("≥ 1.7", "1.60", False)
     assert kept[f"{fast}: times as fast as the usual way"] == ("≥ 25", "30.0", True)
-    assert kept["10 s at 2160p, resnext50-lstm 0.1.0: peak memory"] == ("700 MB", "900 MB", False)
-    assert kept["600 s at 1080p, resnext50-lstm 0.1.0"] == ("10 s", "11.0 s", False)
+    assert kept["10 s at 2160p, resnext50-lstm 0.2.0: peak memory"] == ("700 MB", "900 MB", False)
+    assert kept["600 s at 1080p, resnext50-lstm 0.2.0"] == ("10 s", "11.0 s", False)
     assert kept[good] == ("6 s", "5.5 s", True)
     assert not any("360p" in what or "faces" in what for what in kept)
 
@@ -144,7 +144,7 @@ def test_the_page_is_drawn_again_from_what_was_measured_before(
 
     assert cli.main(["bench", "--from", str(measured), "--write", str(document)]) == 0
 
-    assert "10 s at 1080p, resnext50-lstm 0.1.0" in document.read_text()
+    assert "10 s at 1080p, resnext50-lstm 0.2.0" in document.read_text()
     assert "sample-1080p-10s-1.mp4" in capsys.readouterr().out
 
 

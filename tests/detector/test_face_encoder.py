@@ -1,7 +1,9 @@
 """OpenVINO tells people apart exactly as dlib does, whose weights it reads."""
 
 from pathlib import Path
+from typing import Any
 
+import dlib
 import face_recognition
 import face_recognition_models
 import numpy as np
@@ -21,19 +23,22 @@ def encoder() -> FaceEncoder:
     return FaceEncoder()
 
 
-def dlibs(face: np.ndarray) -> np.ndarray:
-    return np.array(face_recognition.api.face_encoder.compute_face_descriptor(face), np.float32)
+@pytest.fixture(scope="module")
+def dlibs() -> Any:
+    return dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
 
 
-def test_any_picture_gets_the_encoding_that_dlib_gives_it(encoder: FaceEncoder) -> None:
+def test_any_picture_gets_the_encoding_that_dlib_gives_it(encoder: FaceEncoder, dlibs: Any) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
     flat = np.full((SIDE, SIDE, 3), 90, np.uint8)
 
     for face in (*noise, flat, np.ascontiguousarray(videos.resized(videos.portrait(), SIDE)[:SIDE, :SIDE])):
-        np.testing.assert_allclose(encoder.encode(face), dlibs(face), rtol=0, atol=2e-6)
+        theirs = np.array(dlibs.compute_face_descriptor(face))
+        np.testing.assert_allclose(encoder.encode(face), theirs, rtol=0, atol=2e-6)
 
 
-def test_a_crop_gets_the_encoding_that_face_recognition_gives_it() -> None:
+def test_a_crop_gets_the_encoding_that_face_recognition_gives_it(dlibs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_recognition.api, "face_encoder", dlibs, raising=False)
     canvas = videos.background((640, 360))
     videos.paste(canvas, videos.portrait(), 200, 30)
     crop = np.ascontiguousarray(canvas[40:260, 240:460])
