@@ -82,6 +82,7 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",  # an arena for each thread would use up the address space
+        "MALLOC_MMAP_THRESHOLD_": "8388608",  # what a frame of 4K took is given back at once
     }
 
 

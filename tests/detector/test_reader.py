@@ -239,7 +239,7 @@ say(kind="error", code="unreadable", message=json.dumps(found))
         reader.info()
 
     found = json.loads(str(caught.value))
-    names = {"LANG", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH"}
+    names = {"LANG", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH"}
     assert {*found["environment"]} - {"LC_CTYPE"} == names | {"PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE"}
     assert found["session"]
     assert found["files"] == ["0", "1", "2", "3"]  # the last is the folder that is being listed
