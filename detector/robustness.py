@@ -90,7 +90,7 @@ def sweep(
         **_heading(order, clips),
         "compared": len(compared),
         "degradations": [
-            _figures(degradation, results, compared if _is_comparable(results) else None)
+            _figures(degradation, results, compared if _is_comparable(results) else ())
             for degradation, results in found.items()
         ],
         "definitions": DEFINITIONS,
@@ -190,25 +190,19 @@ def _is_comparable(results: Sequence[Result]) -> bool:
     return 2 * len(evaluate_figures.judged(results)[2]) >= len(results)
 
 
-def _figures(degradation: Degradation, results: Sequence[Result], compared: Collection[str] | None) -> dict[str, Any]:
-    """Answers over all clips; AUC over those of the files ``compared``, or none at all."""
+def _figures(degradation: Degradation, results: Sequence[Result], compared: Collection[str]) -> dict[str, Any]:
+    """Answers over all clips; AUC over those of the files ``compared``."""
     whole = evaluate_figures.part(results)
-    if compared is None:
-        ranking = dict.fromkeys(("matched_auc", "matched_auc_interval", "auc", "auc_interval"))
-        return _told(degradation, whole, {**evaluate_figures.matched(results), **ranking})
     kept = [result for result in results if result.clip.file in compared]
     ranked = evaluate_figures.part(kept)
     matched = evaluate_figures.matched(kept, evaluate_figures.set_names([result.clip for result in results]))
-    return _told(degradation, whole, {**matched, **{name: ranked[name] for name in ("auc", "auc_interval")}})
-
-
-def _told(degradation: Degradation, whole: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": degradation.name,
         "family": degradation.family,
         "severity": degradation.severity,
         "words": degradation.words,
-        **ranking,
+        **matched,
+        **{name: ranked[name] for name in ("auc", "auc_interval")},
         **{name: whole[name] for name in ("n", "real", "fake", "judged", "left_out", "verdicts")},
     }
 
