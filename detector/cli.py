@@ -70,6 +70,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
     limits = limits_of(options)
+    precision_of(options)  # refused before a process is started
     with Reader(options.video, limits) as reader:
         reader.info()  # so that a wrong file is refused before the network has been loaded
         return _judge(options, limits, reader)

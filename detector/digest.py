@@ -15,8 +15,8 @@ class Digest:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._hash = hashlib.sha256()
-        self._error: OSError | None = None
-        self._is_given_up = False
+        self._error: Exception | None = None
+        self._is_given_up = self._is_whole = False
         self._reading = threading.Thread(target=self._read, name="digest")
 
     def __enter__(self) -> Self:
@@ -30,17 +30,23 @@ class Digest:
         self._reading.join()
 
     def hexdigest(self) -> str:
-        """Of the whole file, once it is read. Raises the OSError that kept it from being read."""
+        """Of the whole file, once it is read. Raises what kept it from being read: an OSError, as a rule."""
         self._reading.join()
         if self._error is not None:
             raise self._error
+        if not self._is_whole:
+            raise ValueError("The hash was given up before the file was read.")
         return self._hash.hexdigest()
 
     def _read(self) -> None:
-        chunk = memoryview(bytearray(CHUNK_BYTES))
         try:
+            chunk = memoryview(bytearray(CHUNK_BYTES))
             with self._path.open("rb", buffering=0) as file:
-                while not self._is_given_up and (count := file.readinto(chunk)):
+                while not self._is_given_up:
+                    count = file.readinto(chunk)
+                    if not count:
+                        self._is_whole = True
+                        return
                     self._hash.update(chunk[:count])
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 -- raised again where the hash is asked for
             self._error = error

@@ -16,7 +16,7 @@ from detector.evaluate_kinds import Kinds, with_kinds
 from detector.evaluate_rows import Clip, Conditions, ManifestError, Result, ResultsFile, read_manifest
 from detector.evaluate_runs import Plan
 from detector.pipeline import Settings
-from detector.precision import Precision
+from detector.precision import Precision, suffix
 from detector.release import CONFIG, Release, sha256_of
 
 RESULTS, EVALUATION, ROC, RELIABILITY = "results.csv", "evaluation.json", "roc.png", "reliability.png"
@@ -47,7 +47,8 @@ def evaluate(
     """The figures of every clip of the manifest's split, as plain JSON values.
 
     ``out_dir`` (made where missing) gets results.csv as clips finish, then evaluation.json, roc.png and
-    reliability.png; clips that are there already, judged by the same model with as many frames, are not run again, and
+    reliability.png; clips that are there already, judged by the same model with as many frames in the same
+    precision, are not run again, and
     rows of anything else are replaced. ``on_progress`` hears how many clips of how many are done. Raises ManifestError,
     and DetectorError when the model cannot be used; a clip that cannot be analysed is a failure in the figures.
     """
@@ -119,7 +120,8 @@ def _keep(evaluation: dict[str, Any], results: Sequence[Result], order: Order, o
 
     text = json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False)
     (out_dir / EVALUATION).write_text(text + "\n", encoding="utf-8")
-    title = f"{order.release.name} {order.release.version}, {order.split or 'all'}, {order.settings.frames} frames"
+    model = f"{order.release.name} {order.release.version}{suffix(order.precision)}"
+    title = f"{model}, {order.split or 'all'}, {order.settings.frames} frames"
     evaluate_plots.draw_roc(results, title, out_dir / ROC)
     evaluate_plots.draw_reliability(results, title, out_dir / RELIABILITY)
 

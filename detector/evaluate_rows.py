@@ -155,7 +155,7 @@ class ResultsFile:
             and row.get("model_sha256") == same.model_sha256
             and row.get("config_sha256") == same.config_sha256
             and row.get("frames") == str(same.frames)
-            and row.get("precision") == same.precision
+            and row.get("precision", Precision.FLOAT32) == same.precision
         )
 
     def _cells(self, result: Result) -> tuple[str | int, ...]:

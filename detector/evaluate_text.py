@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from detector.precision import suffix
+
 Figures = dict[str, Any]
 
 
 def of(evaluation: Figures) -> str:
     """What ``evaluate.evaluate`` returned, as lines of text."""
     overall, model = evaluation["overall"], evaluation["model"]
+    name = f"{model['name']} {model['version']}{suffix(evaluation['precision'])}"
     parts = [
-        f"{model['name']} {model['version']} on {_clips(overall)}, {evaluation['frames']} frames each; "
-        + _left_out(overall),
+        f"{name} on {_clips(overall)}, {evaluation['frames']} frames each; {_left_out(overall)}",
         _ranking(evaluation),
         "\n".join(_recall(figures) for figures in evaluation["recall"]),
         _answers(evaluation),

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
-import dlib
 import face_recognition
 import numpy as np
 from numpy.typing import NDArray
 
 from detector import blazeface
-from detector.face_encoder import SIDE, FaceEncoder
 from detector.hands import ALONE, Hands
 from detector.pyramid import Pyramid, halvings
 
@@ -50,10 +48,6 @@ LANDMARK_GROUPS = {  # face_recognition's names for the 68 points, in order; the
     "bottom_lip": [*range(54, 60), 48, 60, 67, 66, 65, 64],
 }
 
-
-# face_recognition loads two networks of dlib with itself that nothing here uses: 30 MB of each process.
-for _unused in ("face_encoder", "cnn_face_detector"):
-    vars(face_recognition.api).pop(_unused, None)
 
 Box = tuple[float, float, float, float]  # xyxy in pixels
 Region = tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -100,26 +94,6 @@ def is_frontal(pixels: NDArray[np.uint8], margin: float) -> bool:
     """Whether HOG finds a face in an aligned crop cut with ``margin``. About 10 ms."""
     small = _scaled(pixels, CLOSE_UP_FACE * margin / len(pixels))
     return len(_hog_boxes(small)) > 0
-
-
-def encodings(crops: Sequence[NDArray[np.uint8]], margin: float, hands: Hands = ALONE) -> NDArray[np.float32]:
-    """face_recognition's description of who is in each of N aligned crops cut with ``margin``, (N, 128).
-
-    Two encodings of one person lie within about 0.6 of each other (Euclidean). 7 ms each, after 100 for the first.
-    Raises as a FaceEncoder does.
-    """
-    encoder = FaceEncoder()
-    return np.stack(hands.map(lambda pixels: encoder.encode(_chip(pixels, margin)), crops))
-
-
-def _chip(pixels: NDArray[np.uint8], margin: float) -> NDArray[np.uint8]:
-    """The face in an aligned crop as the encoder wants it: turned and scaled by dlib's five points."""
-    size = len(pixels)
-    edge = round(size * (1 - 1 / margin) / 2)
-    pixels = np.ascontiguousarray(pixels)
-    inner = dlib.rectangle(edge, edge, size - edge, size - edge)
-    points = face_recognition.api.pose_predictor_5_point(pixels, inner)
-    return np.asarray(dlib.get_face_chip(pixels, points, size=SIDE), np.uint8)
 
 
 def landmarks(picture: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import crops, faces, jpeg, tracking
+from detector import crops, face_encoder, faces, jpeg, tracking
 from detector.hands import ALONE, Hands
 from detector.pyramid import Pyramid, halvings
 from detector.release import CropShape
@@ -69,7 +69,7 @@ def follow(
     with watch.stage("track"):
         tracks = tracking.join(
             tracking.link(sightings, cuts),
-            lambda pixels: faces.encodings(pixels, shape.margin, hands),
+            lambda pixels: face_encoder.encodings(pixels, shape.margin, hands),
             lambda pixels: faces.is_frontal(pixels, shape.margin),
             len(followed.frames),
         )

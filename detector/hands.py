@@ -1,6 +1,6 @@
 """Does independent pieces of work in several threads at once, in an order that nobody can see.
 
-The libraries that take the time (OpenCV, dlib, OpenVINO) let go of Python's lock while they work.
+What takes the time (OpenCV, dlib's finder, OpenVINO) lets go of Python's lock while it works.
 """
 
 import os

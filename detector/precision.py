@@ -6,8 +6,6 @@ same video gives slightly other numbers there. A report says which precision it 
 
 from enum import StrEnum
 
-import openvino
-
 
 class Precision(StrEnum):
     """Of weights and activations alike; sums are single in either."""
@@ -21,5 +19,14 @@ HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}  # as OpenVINO ca
 
 def available(wanted: Precision) -> Precision:
     """``wanted`` where this processor computes in it; FLOAT32 on any other, which would only imitate it, slowly."""
+    if wanted is Precision.FLOAT32:
+        return wanted
+    import openvino  # noqa: PLC0415 -- 40 MB that most who ask do without
+
     can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return wanted if HINTS[wanted].upper() in (*can, "F32") else Precision.FLOAT32
+    return wanted if HINTS[wanted].upper() in can else Precision.FLOAT32
+
+
+def suffix(precision: str) -> str:
+    """What to say behind a model's name: " in bfloat16", or nothing for the usual one."""
+    return "" if precision == Precision.FLOAT32 else f" in {precision}"

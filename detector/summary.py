@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector import quality
+from detector.precision import suffix
 from detector.quality import Band
 from detector.release import Release
 from detector.report import Reason, Report, Track, Verdict
@@ -44,7 +45,7 @@ def of(report: Report, release: Release, out_dir: Path | None) -> str:
         "",
         f"video   {picture}; {report.frames_analyzed} of {report.frames_requested} frames examined",
         f"SHA-256 {video.sha256}",
-        f"model   {model.name} {model.version}; {thresholds}",
+        f"model   {model.name} {model.version}{suffix(model.precision)}; {thresholds}",
         "time    " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings_s.items()),
     ]
     if out_dir is not None:

@@ -27,6 +27,7 @@ os.environ.update(
     HTTPS="False",
     LOG_FORMAT="line",
     METRICS_TOKEN="",
+    NETWORK_PRECISION="float32",
     RETENTION_DAYS="0",
     SECRET_KEY="only-for-tests-" + "0123456789abcdef" * 4,
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",

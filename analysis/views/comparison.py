@@ -71,6 +71,12 @@ class Comparison:
     def same_frames(self) -> bool:
         return self.left.analysis.frames_requested == self.right.analysis.frames_requested
 
+    @property
+    def same_precision(self) -> bool:
+        """Whether the network computed in the same both times, as far as the reports can be read."""
+        reports = [side.report for side in (self.left, self.right) if side.report is not None]
+        return len({report.model.precision for report in reports}) < 2
+
 
 def of(left: Analysis, right: Analysis) -> Comparison:
     """Two finished analyses of the same video."""

@@ -166,8 +166,9 @@ def _analyse(job: Job, network: "Network", memory: "MemoryWatch | None" = None) 
 
 
 def _model_in_words(report: "Report") -> str:
-    model = report.model
-    return f"{model.name} {model.version}" + ("" if model.precision == "float32" else f" in {model.precision}")
+    from detector.precision import suffix  # noqa: PLC0415 -- as above
+
+    return f"{report.model.name} {report.model.version}{suffix(report.model.precision)}"
 
 
 def _cpu_s() -> float:

@@ -174,6 +174,21 @@ def test_agreement_and_its_conditions_are_said(client: Client, user: User) -> No
     assert "Both were judged by the same model version. With the same frames, too, they should say the same." in text
 
 
+def test_two_precisions_are_said(client: Client, user: User) -> None:
+    first, second = done_twice(user, verdict=Verdict.FAKE)
+    Analysis.objects.update(model_version=first.model_version)
+    (second.report or {})["model"]["precision"] = "bfloat16"
+    Analysis.objects.filter(pk=second.pk).update(report=second.report)
+
+    text = words(client, reverse("analysis:compare_with", args=[first.pk, second.pk]))
+
+    assert (
+        "One was computed in float32 and one in bfloat16, which rounds more, so their numbers differ a little." in text
+    )
+    assert "they should say the same" not in text
+    assert text.count("computed in bfloat16") == 1  # at its side
+
+
 def test_the_newest_by_another_version_is_compared_first(client: Client, user: User) -> None:
     first, second = done_twice(user)
     same = make_analysis(State.DONE, video=first.video, model_version=first.model_version)

@@ -25,6 +25,14 @@ def test_a_file_that_cannot_be_read_is_told_where_the_hash_is_asked_for(tmp_path
         found.hexdigest()
 
 
+def test_what_was_not_read_to_its_end_has_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    monkeypatch.setattr(digest, "CHUNK_BYTES", 2**62)
+
+    with Digest(tmp_path / "file") as found, pytest.raises((MemoryError, OverflowError)):
+        found.hexdigest()
+
+
 def test_nothing_is_read_any_more_once_it_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is a pipe without an end, which is fed until its reader has gone."""
     monkeypatch.setattr(digest, "CHUNK_BYTES", 16)
@@ -40,10 +48,17 @@ def test_nothing_is_read_any_more_once_it_is_given_up(tmp_path: Path, monkeypatc
             except BrokenPipeError:
                 is_broken.set()
 
-    feeding = threading.Thread(target=feed)
-    feeding.start()
-    with Digest(pipe):
-        pass
-    feeding.join(10)
+    def give_up() -> None:
+        with Digest(pipe) as found:
+            given_up.append(found)
+
+    given_up: list[Digest] = []
+    threads = [threading.Thread(target=work, daemon=True) for work in (feed, give_up)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
 
     assert is_broken.is_set()
+    with pytest.raises(ValueError, match="given up before the file was read"):
+        given_up[0].hexdigest()

@@ -322,6 +322,23 @@ def test_results_in_another_precision_are_not_reused_and_say_so(
     assert {row["precision"] for row in _rows(tmp_path)} == {evaluation["precision"]} == {"bfloat16"}
 
 
+def test_results_from_before_precision_was_kept_are_those_of_float32(
+    manifest: Path, release: Release, tmp_path: Path
+) -> None:
+    again = Runner()
+    evaluate.evaluate(_order(manifest, release), tmp_path, run=Runner())
+    rows = _rows(tmp_path)
+    with (tmp_path / "results.csv").open("w", encoding="utf-8", newline="") as file:
+        older = csv.DictWriter(file, [name for name in COLUMNS if name != "precision"], extrasaction="ignore")
+        older.writeheader()
+        older.writerows(rows)
+
+    evaluate.evaluate(_order(manifest, release), tmp_path, run=again)
+
+    assert again.asked == [row["file"] for row in rows if row["failure"]]
+    assert _rows(tmp_path) == rows
+
+
 def test_a_split_of_one_label_has_plots_but_no_ranking(manifest: Path, release: Release, tmp_path: Path) -> None:
     def run(clips: Sequence[Clip], plan: Plan) -> Generator[Result]:
         yield from (Result(clip, Verdict.NO_FACE, None, (), 12, 0, 0.1, "") for clip in clips)

@@ -9,7 +9,7 @@ import face_recognition_models
 import numpy as np
 import pytest
 
-from detector import face_encoder, faces
+from detector import face_encoder
 from detector.errors import DetectorError, ErrorCode
 from detector.face_encoder import FaceEncoder
 from detector.hands import Hands
@@ -45,7 +45,7 @@ def test_a_crop_gets_the_encoding_that_face_recognition_gives_it(dlibs: Any, mon
     edge = round(220 * (1 - 1 / 1.45) / 2)
     location = (edge, 220 - edge, 220 - edge, edge)
 
-    (encoding,) = faces.encodings([crop], margin=1.45)
+    (encoding,) = face_encoder.encodings([crop], margin=1.45)
 
     (theirs,) = face_recognition.face_encodings(crop, known_face_locations=[location], num_jitters=1)
     np.testing.assert_allclose(encoding, theirs, rtol=0, atol=2e-6)
@@ -78,6 +78,26 @@ def test_a_damaged_file_is_a_sentence(kept: int, tmp_path: Path, monkeypatch: py
         FaceEncoder()
 
     assert refused.value.code is ErrorCode.MODEL_DAMAGED
+
+
+@pytest.mark.parametrize(
+    ("place", "byte"),
+    [
+        pytest.param(342, 0x0F, id="a number of more bytes"),
+        pytest.param(343, 0xFF, id="more weights than there are"),
+    ],
+)
+def test_damage_between_the_weights_is_a_sentence_too(
+    place: int, byte: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = bytearray(Path(face_recognition_models.face_recognition_model_location()).read_bytes())
+    damaged[place] = byte
+    (tmp_path / "damaged.dat").write_bytes(damaged)
+    location = str(tmp_path / "damaged.dat")
+    monkeypatch.setattr(face_recognition_models, "face_recognition_model_location", lambda: location)
+
+    with pytest.raises(DetectorError, match=r"cannot be read; run `make setup` again\.$"):
+        FaceEncoder()
 
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

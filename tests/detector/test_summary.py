@@ -32,6 +32,14 @@ def _report(verdict: Verdict, probability: float | None, confidence: float | Non
     )
 
 
+def test_the_precision_is_said_where_it_is_not_the_usual_one(release: Release) -> None:
+    report = _report(Verdict.FAKE, 0.973, 0.973)
+    rounded = dataclasses.replace(report, model=dataclasses.replace(report.model, precision="bfloat16"))
+
+    assert "model   network 1.2.3; FAKE from" in summary.of(report, release, None)
+    assert "model   network 1.2.3 in bfloat16; FAKE from" in summary.of(rounded, release, None)
+
+
 @pytest.fixture
 def release(tmp_path: Path) -> Release:
     return dataclasses.replace(default_release(), folder=tmp_path)

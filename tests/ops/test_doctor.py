@@ -17,6 +17,7 @@ from deepfakesite.examination import Finding
 from detector import inference, release, sandbox
 from detector.precision import Precision
 from tests import decoders
+from tests.running import manage
 from tests.videos import no_face_clip, renamed_text
 
 Usage = namedtuple("Usage", "total used free")
@@ -233,3 +234,10 @@ def test_one_problem_makes_the_command_end_with_status_1(
     assert lines[0] == "ok      something: It is well."
     assert lines[1].startswith("problem queue: The queue's server does not answer (nobody listens)")
     assert lines[-1] == "Something is wrong; see the lines that say so."
+
+
+def test_a_precision_that_nobody_knows_is_refused_at_the_start(tmp_path: Path) -> None:
+    refused = manage(tmp_path, "check", NETWORK_PRECISION="half")
+
+    assert refused.returncode != 0
+    assert "NETWORK_PRECISION is float32 or bfloat16." in refused.stderr

@@ -263,6 +263,7 @@ def note_settings() -> None:
         AUDIT_RETENTION_DAYS=settings.AUDIT_RETENTION_DAYS,
         SIGNUP_OPEN=settings.ACCOUNT_SIGNUP_OPEN,
         ACCOUNT_EMAIL_VERIFICATION=settings.ACCOUNT_EMAIL_VERIFICATION,
+        NETWORK_PRECISION=settings.NETWORK_PRECISION,
         LIMITS=asdict(settings.UNMASK),
     )
 
