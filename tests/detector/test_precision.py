@@ -6,6 +6,7 @@ import numpy as np
 import openvino
 import pytest
 
+from detector.bench.children import in_child
 from detector.cli import main
 from detector.inference import load_network
 from detector.pipeline import Settings, analyze
@@ -39,23 +40,31 @@ def test_bfloat16_is_had_where_the_processor_has_it(
     assert available(Precision.FLOAT32) is Precision.FLOAT32
 
 
+def judged(precision: Precision) -> tuple[Precision, str, np.ndarray]:
+    """What a network says it computes in, what OpenVINO calls that, and its logits of three crops of noise."""
+    network = load_network(default_release(), 2, precision)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+    hint = network._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    return network.precision, hint, network.frames(crops).logits
+
+
+def examined(path: Path) -> Report:
+    return analyze(path, load_network(default_release(), 2, Precision.BFLOAT16), Settings(frames=10))
+
+
 def test_bfloat16_gives_nearly_the_numbers_of_float32() -> None:
     """To a tenth of a logit on noise; to the bit where this processor has only the one."""
-    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
-    single, half = (load_network(default_release(), 2, precision) for precision in Precision)
+    _, _, exact = in_child(judged, Precision.FLOAT32)
+    precision, hint, rounded = in_child(judged, Precision.BFLOAT16)
 
-    exact, rounded = single.frames(crops).logits, half.frames(crops).logits
-
-    assert half.precision is available(Precision.BFLOAT16)
-    assert half._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == HINTS[half.precision]
+    assert precision is available(Precision.BFLOAT16)
+    assert hint == HINTS[precision]
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.1)
-    assert np.array_equal(rounded, exact) is (half.precision is Precision.FLOAT32)
+    assert np.array_equal(rounded, exact) is (precision is Precision.FLOAT32)
 
 
 def test_a_report_says_in_what_it_was_made(tmp_path: Path) -> None:
-    network = load_network(default_release(), 2, Precision.BFLOAT16)
-
-    report = analyze(videos.face_clip(tmp_path / "clip.mp4", duration_s=0.5), network, Settings(frames=10))
+    report = in_child(examined, videos.face_clip(tmp_path / "clip.mp4", duration_s=0.5))
 
     assert report.model.precision == available(Precision.BFLOAT16)
     earlier = report.to_json()
