@@ -4,18 +4,16 @@ The full-range model lies inside the mediapipe wheel (Apache-2.0); only that fil
 """
 
 import importlib.util
-import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
-from detector.hands import MAX_HANDS
+from detector.runtime import SmallGraph, core
 
 SIDE = 192  # of the model's square input
 CELLS = 48  # one anchor in the middle of each of 48 x 48 cells
@@ -52,9 +50,7 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
     )
     square = np.zeros((1, SIDE, SIDE, 3), np.float32)
     square[0, : small.shape[0], : small.shape[1]] = small / 127.5 - 1
-    request = _request()
-    request.infer(square, share_inputs=True)
-    values, logits = (request.get_output_tensor(index).data[0] for index in (0, 1))
+    values, logits = _graph()(square)
     scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -50, 50)))
     keep = np.flatnonzero(scores >= min_score)
     anchors = np.stack([(keep % CELLS + 0.5) / CELLS, (keep // CELLS + 0.5) / CELLS], axis=1)
@@ -63,26 +59,6 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
     return Detections(keypoints.astype(np.float32), scores[keep].astype(np.float32))
 
 
-def _request() -> openvino.InferRequest:
-    """This thread's own."""
-    if not hasattr(_own, "request"):
-        _own.request = _compiled().create_infer_request()
-    request: openvino.InferRequest = _own.request
-    return request
-
-
 @cache
-def _compiled() -> openvino.CompiledModel:
-    """With one core for each picture, and room for as many pictures at once as there may be threads."""
-    core = openvino.Core()
-    model = core.read_model(model_path())
-    options = {
-        "NUM_STREAMS": MAX_HANDS,
-        "INFERENCE_NUM_THREADS": MAX_HANDS,
-        "INFERENCE_PRECISION_HINT": "f32",
-        "ENABLE_CPU_PINNING": False,
-    }
-    return core.compile_model(model, "CPU", options)
-
-
-_own = threading.local()
+def _graph() -> SmallGraph:
+    return SmallGraph(core().read_model(model_path()))

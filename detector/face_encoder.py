@@ -5,7 +5,6 @@ in residual blocks (after He et al., CVPR 2016; dlib's dnn_face_recognition_ex.c
 that face_recognition brings along.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from detector.errors import DetectorError, ErrorCode
-from detector.hands import ALONE, MAX_HANDS, Hands
+from detector.hands import ALONE, Hands
+from detector.runtime import SmallGraph
 
 SIDE = 150  # pixels of the aligned face
 MEAN = np.array([122.782, 117.001, 104.298], np.float32).reshape(1, 3, 1, 1)  # of dlib's input layer, which
@@ -35,12 +35,6 @@ ENCODING = 128
 FULLY_CONNECTED = b"fc_2"
 LAYERS = (*(b"con_4", b"affine_") * (1 + 2 * len(BLOCKS)), FULLY_CONNECTED)  # as the file names what has weights
 TENSOR_VERSION = 2
-OPTIONS = {  # one core for each face, and room for as many at once as there may be threads
-    "NUM_STREAMS": MAX_HANDS,
-    "INFERENCE_NUM_THREADS": MAX_HANDS,
-    "INFERENCE_PRECISION_HINT": "f32",
-    "ENABLE_CPU_PINNING": False,
-}
 
 Weights = Iterator[NDArray[np.float32]]
 
@@ -86,18 +80,15 @@ class FaceEncoder:
         except (OSError, ValueError, IndexError, RuntimeError) as error:
             message = "The weights that tell people apart cannot be read; run `make setup` again."
             raise DetectorError(ErrorCode.MODEL_DAMAGED, message) from error
-        self._compiled = openvino.Core().compile_model(graph, "CPU", OPTIONS)
-        self._own = threading.local()
+        self._graph = SmallGraph(graph)
 
     def encode(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Who is in a (150, 150, 3) uint8 RGB face, cut by dlib.get_face_chip: (128,), what dlib's own encoder says.
 
         About 6 ms. Threads may call it at once.
         """
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
-        self._own.request.infer(np.ascontiguousarray(face)[None], share_inputs=True)
-        return np.array(self._own.request.get_output_tensor(0).data[0], np.float32)
+        (encoding,) = self._graph(np.ascontiguousarray(face)[None])
+        return np.array(encoding, np.float32)
 
 
 def build(weights: Weights) -> openvino.Model:

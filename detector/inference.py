@@ -19,6 +19,7 @@ from detector.hands import cores
 from detector.logistic import sigmoid
 from detector.precision import HINTS, Precision, available
 from detector.release import Release
+from detector.runtime import core
 
 BATCH = 2  # as fast as more, in less memory
 LEAKY_SLOPE = 0.1  # of model.TemporalHead
@@ -61,7 +62,7 @@ class Network:
             "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
         }
-        self._compiled = openvino.Core().compile_model(graph, "CPU", options)
+        self._compiled = core().compile_model(graph, "CPU", options)
         self._temporal = {name.removeprefix("temporal_head."): array for name, array in self._heads.items()}
 
     @property

@@ -21,9 +21,9 @@ def available(wanted: Precision) -> Precision:
     """``wanted`` where this processor computes in it; FLOAT32 on any other, which would only imitate it, slowly."""
     if wanted is Precision.FLOAT32:
         return wanted
-    import openvino  # noqa: PLC0415 -- 40 MB that most who ask do without
+    from detector.runtime import core  # noqa: PLC0415 -- 40 MB that most who ask do without
 
-    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    can = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return wanted if HINTS[wanted].upper() in can else Precision.FLOAT32
 
 

@@ -24,6 +24,7 @@ from detector import inference, release, sampling, video, weights
 from detector.bench.measure import rounded
 from detector.hands import cores
 from detector.precision import HINTS, Precision, available
+from detector.runtime import core
 from detector.stream import MAX_THREADS
 
 DECODED_FRAMES = 300  # from which the decoder's rate is taken, at most
@@ -130,7 +131,7 @@ def _multiplying(precision: Precision) -> dict[str, float]:
     x = ops.parameter([MATRIX_SIDE, MATRIX_SIDE], np.float32)
     graph = openvino.Model([ops.matmul(x, ops.constant(right), False, True)], [x])
     options = {"INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": HINTS[precision]}
-    compiled = openvino.Core().compile_model(graph, "CPU", options)
+    compiled = core().compile_model(graph, "CPU", options)
     compiled([left])
     begun, cpu_s, rounds = time.perf_counter(), time.process_time(), 0
     while rounds < 2 or time.perf_counter() - begun < MULTIPLYING_S:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import openvino
 import pytest
 
+from detector import runtime
 from detector.bench.children import in_child
 from detector.cli import main
 from detector.inference import load_network
@@ -24,7 +24,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
             assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
             return [*capabilities]
 
-    monkeypatch.setattr(openvino, "Core", Core)
+    monkeypatch.setattr(runtime, "core", Core)
 
 
 @pytest.mark.parametrize(
