@@ -29,6 +29,7 @@ from detector.cli_options import (
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
+    from detector.precision import Precision
     from detector.reader import Reader
     from detector.stream import Limits
 
@@ -70,13 +71,13 @@ def _analyze(options: argparse.Namespace) -> int:
     from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
     limits = limits_of(options)
-    precision_of(options)  # refused before a process is started
+    precision = precision_of(options)
     with Reader(options.video, limits) as reader:
         reader.info()  # so that a wrong file is refused before the network has been loaded
-        return _judge(options, limits, reader)
+        return _judge(options, limits, precision, reader)
 
 
-def _judge(options: argparse.Namespace, limits: "Limits", reader: "Reader") -> int:
+def _judge(options: argparse.Namespace, limits: "Limits", precision: "Precision", reader: "Reader") -> int:
     from detector import pipeline, summary  # noqa: PLC0415 -- slow import
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
@@ -87,7 +88,7 @@ def _judge(options: argparse.Namespace, limits: "Limits", reader: "Reader") -> i
         options.out.mkdir(parents=True, exist_ok=True)
     with Progress() as bar:
         bar.show("loading the model", 0.0)
-        network = load_network(release, precision=precision_of(options))
+        network = load_network(release, precision=precision)
         report = pipeline.analyze(
             options.video,
             network,

@@ -48,9 +48,9 @@ def evaluate(
 
     ``out_dir`` (made where missing) gets results.csv as clips finish, then evaluation.json, roc.png and
     reliability.png; clips that are there already, judged by the same model with as many frames in the same
-    precision, are not run again, and
-    rows of anything else are replaced. ``on_progress`` hears how many clips of how many are done. Raises ManifestError,
-    and DetectorError when the model cannot be used; a clip that cannot be analysed is a failure in the figures.
+    precision, are not run again, and rows of anything else are replaced. ``on_progress`` hears how many clips of how
+    many are done. Raises ManifestError, and DetectorError when the model cannot be used; a clip that cannot be analysed
+    is a failure in the figures.
     """
     clips = with_kinds(read_manifest(order.manifest, order.split), order.kinds or {})
     order.release.verify()
