@@ -199,7 +199,9 @@ def analysis(clip: Path, folder: Path) -> Finding:
     seconds = report.timings_s.get("total", 0.0)
     done = f"A clip of a face was analysed in {seconds:.1f} s, in {network.precision}; the verdict is {report.verdict}."
     if network.precision != settings.NETWORK_PRECISION:
-        done += f" This processor has no {settings.NETWORK_PRECISION}, which NETWORK_PRECISION asks for."
+        done += (
+            f" NETWORK_PRECISION asks for {settings.NETWORK_PRECISION}, which this processor or this model has not got."
+        )
     return Finding("analysis", True, done)
 
 

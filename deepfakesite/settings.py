@@ -156,8 +156,8 @@ UNMASK = Limits(
     max_lost_leases=env.int("MAX_LOST_LEASES", default=_defaults.max_lost_leases),
 )
 NETWORK_PRECISION = env.str("NETWORK_PRECISION", default="float32")  # see detector/precision.py
-if NETWORK_PRECISION not in ("float32", "bfloat16"):
-    raise ImproperlyConfigured("NETWORK_PRECISION is float32 or bfloat16.")
+if NETWORK_PRECISION not in ("float32", "bfloat16", "int8"):
+    raise ImproperlyConfigured("NETWORK_PRECISION is float32, bfloat16 or int8.")
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
 if RETENTION_DAYS < 0:
     raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")

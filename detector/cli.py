@@ -31,6 +31,7 @@ from detector.errors import DetectorError
 if TYPE_CHECKING:
     from detector.precision import Precision
     from detector.reader import Reader
+    from detector.release import Release
     from detector.stream import Limits
 
 REFUSED, INTERRUPTED = 2, 130
@@ -71,19 +72,21 @@ def _analyze(options: argparse.Namespace) -> int:
     from detector.reader import Reader  # noqa: PLC0415 -- slow import
 
     limits = limits_of(options)
-    precision = precision_of(options)
+    release = release_of(options.model)
+    precision = precision_of(options, release)
     with Reader(options.video, limits) as reader:
         reader.info()  # so that a wrong file is refused before the network has been loaded
-        return _judge(options, limits, precision, reader)
+        return _judge(options, limits, release, precision, reader)
 
 
-def _judge(options: argparse.Namespace, limits: "Limits", precision: "Precision", reader: "Reader") -> int:
+def _judge(
+    options: argparse.Namespace, limits: "Limits", release: "Release", precision: "Precision", reader: "Reader"
+) -> int:
     from detector import pipeline, summary  # noqa: PLC0415 -- slow import
     from detector.inference import load_network  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
 
     settings = settings_of(options, limits)
-    release = release_of(options.model)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     with Progress() as bar:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector.cli_options import OK, Refused, add_precision, check_frames, precision_of, print_json
+from detector.cli_options import OK, Refused, add_precision, check_frames, precision_of, print_json, release_of
 
 if TYPE_CHECKING:
     from detector.bench.cases import Case
@@ -117,7 +117,7 @@ def _cases(options: argparse.Namespace) -> "list[Case]":
         raise Refused(f"The number of workers must lie between 1 and {MAX_WORKERS}, not {options.workers}.")
     if options.sweep and (options.height or options.seconds):
         raise Refused("Leave --height and --seconds out with --sweep, which has its own.")
-    rest = (models, options.workers, options.baseline, str(precision_of(options)))
+    rest = (models, options.workers, options.baseline, str(precision_of(options, *map(release_of, models))))
     if options.sweep:
         swept = list(cases.sweep(options.frames, *rest))
         return swept + list(cases.product(options.videos, options.frames, *rest))

@@ -81,18 +81,18 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.jobs < 1:
         raise Refused(f"The number of jobs must be at least 1, not {options.jobs}.")
-    settings = settings_of(options, limits_of(options))
+    settings, release = settings_of(options, limits_of(options)), release_of(options.model)
     with Progress() as bar:
         try:
             order = evaluate.Order(
                 options.manifest,
                 options.split,
-                release_of(options.model),
+                release,
                 settings,
                 options.jobs,
                 read_kinds(options.kinds) if options.kinds else None,
                 options.metadata_baseline,
-                precision_of(options),
+                precision_of(options, release),
             )
             evaluation = evaluate.evaluate(
                 order,

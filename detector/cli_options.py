@@ -63,19 +63,25 @@ def add_precision(command: argparse.ArgumentParser) -> None:
     """What the network computes in."""
     command.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=("float32", "bfloat16", "int8"),
         default="float32",
-        help="bfloat16 is faster where the processor has it, and rounds otherwise (default: float32)",
+        help="bfloat16 and int8 are faster where the processor has them, and round otherwise (default: float32)",
     )
 
 
-def precision_of(options: argparse.Namespace) -> "Precision":
-    """What was asked for; Refused where this processor has not got it: something else is not what was meant."""
-    from detector.precision import Precision, available  # noqa: PLC0415 -- slow import
+def precision_of(options: argparse.Namespace, *models: "Release") -> "Precision":
+    """What was asked for; Refused where this processor or a model has not got it: something else is not meant."""
+    from detector.precision import Precision, on_this_processor, served  # noqa: PLC0415 -- slow import
 
     wanted = Precision(options.precision)
-    if available(wanted) is not wanted:
+    if not on_this_processor(wanted):
         raise Refused(f"This processor cannot compute in {wanted}; leave --precision out.")
+    for model in models:
+        if not served(wanted, model):
+            raise Refused(
+                f"{model.name} {model.version} cannot be served in {wanted}; leave --precision out, or see "
+                "`python -m detector.training quantise --help`."
+            )
     return wanted
 
 

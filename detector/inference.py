@@ -13,7 +13,7 @@ import openvino
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from detector import memoryless, resnext, vit_graph, weights
+from detector import int8, memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
 from detector.hands import cores
 from detector.logistic import sigmoid
@@ -40,15 +40,20 @@ class Network:
     def __init__(self, release: Release, threads: int | None = None, precision: Precision = Precision.FLOAT32) -> None:
         """Read and check the weights, compile the graph: about half a second. Raises DetectorError(MODEL_...).
 
-        ``precision`` is what to compute in where the processor can; the attribute says what it is.
+        ``precision`` is what to compute in where the processor and the release can; the attribute says what it is.
         """
         release.verify()
         self.release = release
         self.threads = threads or cores()
-        self.precision = available(precision)
+        self.precision = available(precision, release)
+        group = 0
         try:
             arrays = weights.stored(release)
             graph = build_graph(release, arrays)
+            if self.precision is Precision.INT8:
+                plan = int8.read_plan(release.folder)
+                int8.quantise(graph, plan.bounds)
+                group = plan.group
             heads = {name: array for name, array in arrays.items() if not name.startswith(weights.BACKBONE)}
             self._heads = dict(weights.SinglePrecision(heads))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -60,7 +65,7 @@ class Network:
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": HINTS[self.precision],
             "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 weights, but activations as they are: twice as slow, exact
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,  # 0: activations as they are, beside weights in int8 too
         }
         self._compiled = core().compile_model(graph, "CPU", options)
         self._temporal = {name.removeprefix("temporal_head."): array for name, array in self._heads.items()}

@@ -18,6 +18,7 @@ from detector.errors import DetectorError, ErrorCode
 MODELS_DIR = Path(__file__).parent / "models"
 BASES = "bases"  # beside the model folders
 WEIGHTS, CONFIG, CARD, METRICS, CHECKSUMS = "weights.safetensors", "model.toml", "card.md", "metrics.json", "SHA256SUMS"
+INT8 = "int8.json"  # how it is served in int8, where it can be; see int8.py
 SETTLED_S = 2.0  # what was written less long ago may be written once more without a new time of change
 
 Found = TypeVar("Found")
@@ -91,6 +92,10 @@ class Release:
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS
+
+    @property
+    def int8(self) -> Path:
+        return self.folder / INT8
 
     @property
     def base(self) -> Path | None:

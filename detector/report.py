@@ -99,7 +99,7 @@ class ModelInfo:
     config_sha256: str = (
         ""  # of its configuration: calibration and thresholds; empty in reports from before it was kept
     )
-    precision: str = "float32"  # that its network computed in, or "bfloat16"
+    precision: str = "float32"  # that its network computed in; see precision.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Builds ResNeXt50_32x4d (Xie et al., CVPR 2017) as an OpenVINO graph from torchvision's weights; no torch needed.
 
-Batch normalisation is folded into the convolutions.
+Batch normalisation is folded into the convolutions. Those of the blocks bear their weights' names, for int8.py.
 """
 
 from collections.abc import Mapping
@@ -58,5 +58,8 @@ def _convolution(
     places = [stride, stride], [padding, padding], [padding, padding], [1, 1]
     if groups > 1:
         kernel = kernel.reshape(groups, kernel.shape[0] // groups, *kernel.shape[1:])
-        return ops.add(ops.group_convolution(x, ops.constant(kernel), *places), bias)
-    return ops.add(ops.convolution(x, ops.constant(kernel), *places), bias)  # a bare array would be copied as a list
+    convolve = ops.group_convolution if groups > 1 else ops.convolution
+    node = convolve(x, ops.constant(kernel), *places)  # a bare array would be copied as a list
+    if ".layer" in name:  # the first takes the picture, which is not positive throughout
+        node.set_friendly_name(name)
+    return ops.add(node, bias)

@@ -20,7 +20,7 @@ import openvino
 from av.video.stream import VideoStream
 from openvino import opset13 as ops
 
-from detector import inference, release, sampling, video, weights
+from detector import inference, int8, release, sampling, video, weights
 from detector.bench.measure import rounded
 from detector.hands import cores
 from detector.precision import HINTS, Precision, available
@@ -29,6 +29,7 @@ from detector.stream import MAX_THREADS
 
 DECODED_FRAMES = 300  # from which the decoder's rate is taken, at most
 MATRIX_SIDE = 2048
+SPREAD = np.float32(4)  # standard deviations of a factor, beyond which int8 cuts off
 MULTIPLYING_S = 1.0  # on the clock, at least
 SLICE_TYPES = (1, 5)  # of a NAL unit in H.264
 
@@ -44,6 +45,7 @@ class Packet:
 
 def measure(path: Path, frames: int, model: Path | None, precision: str = Precision.FLOAT32) -> dict[str, Any]:
     """What ``crops_floor`` and the reader need: counts for this video and model, and the machine's rates."""
+    chosen = release.load_release(model) if model else release.default_release()
     info = video.probe(path)
     tolerance_s = 0.5 / info.frame_rate if info.frame_rate > 0 else 0.0
     packets = _packets(path)
@@ -51,8 +53,8 @@ def measure(path: Path, frames: int, model: Path | None, precision: str = Precis
         "frames_in_video": len(packets),
         "frames_to_decode": frames_to_decode(packets, info.duration_s, frames, tolerance_s),
         "decoded_frame": _decoding(path),
-        "multiply_adds_per_crop": multiply_adds(model),
-        "billion_multiply_adds": _multiplying(available(Precision(precision))),
+        "multiply_adds_per_crop": multiply_adds(chosen),
+        "billion_multiply_adds": _multiplying(available(Precision(precision), chosen)),
     }
 
 
@@ -98,9 +100,8 @@ def frames_to_decode(packets: Sequence[Packet], duration_s: float, count: int, t
     return len(needed)
 
 
-def multiply_adds(model: Path | None) -> int:
-    """Of one crop through the backbone of the model in that folder, or of the one installed."""
-    chosen = release.load_release(model) if model else release.default_release()
+def multiply_adds(chosen: release.Release) -> int:
+    """Of one crop through the backbone of that model."""
     graph = inference.build_graph(chosen, weights.stored(chosen))
     side = chosen.crop.size
     graph.reshape([1, side, side, 3])
@@ -129,7 +130,10 @@ def _multiplying(precision: Precision) -> dict[str, float]:
     random = np.random.default_rng(1)
     left, right = random.standard_normal((2, MATRIX_SIDE, MATRIX_SIDE), np.float32)
     x = ops.parameter([MATRIX_SIDE, MATRIX_SIDE], np.float32)
-    graph = openvino.Model([ops.matmul(x, ops.constant(right), False, True)], [x])
+    factors = x, ops.constant(right)
+    if precision is Precision.INT8:
+        factors = int8.rounded(x.output(0), -SPREAD, SPREAD), int8.rounded(factors[1].output(0), -SPREAD, SPREAD)
+    graph = openvino.Model([ops.matmul(*factors, False, True)], [x])
     options = {"INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": HINTS[precision]}
     compiled = core().compile_model(graph, "CPU", options)
     compiled([left])

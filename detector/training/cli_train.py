@@ -1,4 +1,4 @@
-"""The steps of training's command line that make a model: train, average, temporal, export, calibrate, import."""
+"""The steps of training's command line that make a model, from train to what int8 needs, and import one."""
 
 import argparse
 from collections.abc import Mapping
@@ -77,6 +77,12 @@ def add_steps(steps: Any) -> None:
     step.add_argument("folder", type=Path, help="the model folder")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.set_defaults(run=_calibrate)
+
+    step = steps.add_parser("quantise", help="what a model folder needs to be served in int8, and what that changes")
+    step.add_argument("folder", type=Path, help="the model folder")
+    step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
+    step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
+    step.set_defaults(run=_quantise)
 
     step = steps.add_parser(
         "import-checkpoint",
@@ -170,6 +176,22 @@ def _calibrate(options: argparse.Namespace) -> None:
     fitted = calibrate.calibrate(network, packs.read(options.validation), release.decision, calibrate.Targets())
     write_config(replace(release, calibration=fitted[0], decision=fitted[1]))
     print(f"{options.folder} calibrated: FAKE from {fitted[1].threshold_fake}, REAL up to {fitted[1].threshold_real}.")
+
+
+def _quantise(options: argparse.Namespace) -> None:
+    from detector.precision import Precision  # noqa: PLC0415 -- slow import
+    from detector.training import packs, quantise  # noqa: PLC0415 -- slow import
+
+    release, validation = load_release(options.folder), packs.read(options.validation)
+    validation.check(release.crop)
+    quantise.quantise(release, packs.read(options.videos))
+    exact, rounded = load_network(release), load_network(release, precision=Precision.INT8)
+    found = quantise.compare(exact, rounded, validation)
+    print(
+        f"{options.folder} can be served in int8. On {found.clips} validation clips: matched AUC "
+        f"{found.matched_auc[0]:.3f} in float32 and {found.matched_auc[1]:.3f} in int8, overall {found.auc[0]:.3f} and "
+        f"{found.auc[1]:.3f}; probabilities move by {found.mean:.4f} on the average, {found.most:.4f} at most."
+    )
 
 
 def _backbone(path: Path | None) -> Mapping[str, Any] | None:

@@ -21,6 +21,7 @@ from detector.release import (
     CARD,
     CHECKSUMS,
     CONFIG,
+    INT8,
     METRICS,
     WEIGHTS,
     Calibration,
@@ -130,7 +131,7 @@ def export(
 
 def write_checksums(folder: Path) -> None:
     """Write SHA256SUMS over the files that are there."""
-    names = [name for name in (WEIGHTS, CONFIG, CARD, METRICS) if (folder / name).exists()]
+    names = [name for name in (WEIGHTS, CONFIG, INT8, CARD, METRICS) if (folder / name).exists()]
     base = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))["network"].get("base")
     if base is not None:
         names.append(f"../{BASES}/{base}")

@@ -137,7 +137,7 @@ def test_network_is_loaded_once_for_several_analyses(analysis: Analysis, detecto
     assert detector.calls[0]["network"] is detector.calls[1]["network"]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_network_computes_in_what_the_installation_is_set_to(
     analysis: Analysis, detector: Detector, precision: str
 ) -> None:

@@ -183,7 +183,8 @@ def test_two_precisions_are_said(client: Client, user: User) -> None:
     text = words(client, reverse("analysis:compare_with", args=[first.pk, second.pk]))
 
     assert (
-        "One was computed in float32 and one in bfloat16, which rounds more, so their numbers differ a little." in text
+        "One was computed in float32 and one in bfloat16, which round differently, so their numbers differ a little."
+        in text
     )
     assert "they should say the same" not in text
     assert text.count("computed in bfloat16") == 1  # at its side

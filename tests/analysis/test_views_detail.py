@@ -322,7 +322,12 @@ def test_a_damaged_neighbour_costs_no_error_rate(client: Client, user: User, mon
 
 
 @pytest.mark.parametrize(
-    ("precision", "said"), [("float32", "Computed in float32"), ("bfloat16", "Computed in bfloat16, which rounds more")]
+    ("precision", "said"),
+    [
+        ("float32", "Computed in float32"),
+        ("bfloat16", "Computed in bfloat16, which rounds more"),
+        ("int8", "Computed in int8, which rounds more"),
+    ],
 )
 def test_a_result_says_in_which_precision_it_was_computed(
     client: Client, user: User, precision: str, said: str

@@ -36,8 +36,8 @@ def test_bfloat16_is_had_where_the_processor_has_it(
 ) -> None:
     pretend(monkeypatch, *capabilities)
 
-    assert available(Precision.BFLOAT16) is bfloat16_becomes
-    assert available(Precision.FLOAT32) is Precision.FLOAT32
+    assert available(Precision.BFLOAT16, default_release()) is bfloat16_becomes
+    assert available(Precision.FLOAT32, default_release()) is Precision.FLOAT32
 
 
 def judged(precision: Precision) -> tuple[Precision, str, np.ndarray]:
@@ -57,7 +57,7 @@ def test_bfloat16_gives_nearly_the_numbers_of_float32() -> None:
     _, _, exact = in_child(judged, Precision.FLOAT32)
     precision, hint, rounded = in_child(judged, Precision.BFLOAT16)
 
-    assert precision is available(Precision.BFLOAT16)
+    assert precision is available(Precision.BFLOAT16, default_release())
     assert hint == HINTS[precision]
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.1)
     assert np.array_equal(rounded, exact) is (precision is Precision.FLOAT32)
@@ -66,7 +66,7 @@ def test_bfloat16_gives_nearly_the_numbers_of_float32() -> None:
 def test_a_report_says_in_what_it_was_made(tmp_path: Path) -> None:
     report = in_child(examined, videos.face_clip(tmp_path / "clip.mp4", duration_s=0.5))
 
-    assert report.model.precision == available(Precision.BFLOAT16)
+    assert report.model.precision == available(Precision.BFLOAT16, default_release())
     earlier = report.to_json()
     del earlier["model"]["precision"]
     assert Report.from_json(earlier).model.precision == "float32"

@@ -175,7 +175,7 @@ def test_a_precision_that_the_processor_has_not_got_is_said(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.NETWORK_PRECISION = "bfloat16"
-    monkeypatch.setattr(inference, "available", lambda wanted: Precision.FLOAT32)
+    monkeypatch.setattr(inference, "available", lambda wanted, release: Precision.FLOAT32)
     clip = tmp_path / "clip.mp4"
     examination.decoder(clip)
 
@@ -183,7 +183,9 @@ def test_a_precision_that_the_processor_has_not_got_is_said(
 
     assert finding.well
     assert ", in float32; " in finding.sentence
-    assert finding.sentence.endswith(" This processor has no bfloat16, which NETWORK_PRECISION asks for.")
+    assert finding.sentence.endswith(
+        " NETWORK_PRECISION asks for bfloat16, which this processor or this model has not got."
+    )
 
 
 def test_a_package_that_is_missing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,4 +242,4 @@ def test_a_precision_that_nobody_knows_is_refused_at_the_start(tmp_path: Path) -
     refused = manage(tmp_path, "check", NETWORK_PRECISION="half")
 
     assert refused.returncode != 0
-    assert "NETWORK_PRECISION is float32 or bfloat16." in refused.stderr
+    assert "NETWORK_PRECISION is float32, bfloat16 or int8." in refused.stderr
