@@ -7,13 +7,18 @@ frames. It is told on stdin and answers on stdout (reader_messages.py); it ends 
 import dataclasses
 import importlib
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detector import sandbox
 from detector.errors import DetectorError, ErrorCode
 from detector.reader_messages import packed, read_message, write_all
 from detector.stream import Limits, StreamInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STDIN, STDOUT = 0, 1
 # What is decoded with, and what PyAV imports only when it meets such a stream or such data: later no file can be read.
@@ -61,11 +66,19 @@ def serve(told: dict[str, Any]) -> None:
 def _send_frames(path: Path, info: StreamInfo, limits: Limits, count: int, max_side: int | None) -> None:
     from detector import sampling  # noqa: PLC0415 -- see above
 
-    for index, time_s, picture in sampling.sample(path, info, count, limits=limits, max_side=max_side):
-        height, width = picture.shape[:2]
-        _say({"kind": "frame", "index": index, "time_s": time_s, "width": width, "height": height})
-        write_all(STDOUT, picture.data.cast("B"))
+    with ThreadPoolExecutor(1) as pool:  # so that the next is decoded while one waits to be read
+        sent: Future[None] | None = None
+        for found in sampling.sample(path, info, count, limits=limits, max_side=max_side):
+            if sent is not None:
+                sent.result()
+            sent = pool.submit(_send_frame, *found)
     _say({"kind": "end"})
+
+
+def _send_frame(index: int, time_s: float, picture: "NDArray[np.uint8]") -> None:
+    height, width = picture.shape[:2]
+    _say({"kind": "frame", "index": index, "time_s": time_s, "width": width, "height": height})
+    write_all(STDOUT, picture.data.cast("B"))
 
 
 def _say(message: dict[str, Any]) -> None:

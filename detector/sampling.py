@@ -1,12 +1,15 @@
 """Reads frames at regular intervals from a video, and decodes no more for them than it must.
 
 Short intervals are read from the beginning to the end, without frames that nothing needs (skipping.py). Long ones are
-reached by key frame, and where a key frame lies close enough to a wanted time, it is taken itself.
+reached by key frame, and where a key frame lies close enough to a wanted time, it is taken itself. Two decoders then
+work side by side (lanes.py): one that begins again at every key frame keeps its threads waiting.
 """
 
 import bisect
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +32,15 @@ from detector.decoding import (
     video_stream,
 )
 from detector.errors import DetectorError, ErrorCode
+from detector.hands import cores
+from detector.lanes import Timed, side_by_side
 from detector.skipping import Skipping, is_timed
 from detector.stream import Limits, StreamInfo, check_pixels
 
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
 EASE = 0.25  # of the interval: a key frame that near is taken instead, where samples lie further apart than that
+LANES = 2  # decoders side by side, at most; each holds frames of its own
+ALONE = 0.75  # share of the targets, at least, that are reached from key frames of their own where there are lanes
 SAME_S = 1e-6  # times that differ by less are one
 STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
 
@@ -54,32 +61,86 @@ def sample(
     twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame within EASE of
     that distance is taken instead. Frames after a damaged place are missing rather than an error, and what is taken for
     a damaged one may lie a few frames later; when none is left, the last one before is taken. Raises DetectorError:
-    UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when ``should_stop`` says so. Two
-    decoded frames are held at a time.
+    UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when ``should_stop`` says so;
+    several threads may ask it. Two decoded frames are held at a time, or one more than there are lanes.
     """
     limits = limits or Limits()
     found = 0
+    frames = _Frames(path, info, count, limits, should_stop or _never)
     try:
-        with open_video(path, limits) as container:
-            sampler = _Sampler(container, video_stream(container, limits), info, count)
-            for time_s, frame in sampler.frames(should_stop or _never):
-                check_pixels(frame.width * frame.height, limits)
-                yield found, time_s, _upright(frame, max_side)
-                found += 1
+        for time_s, frame in frames:
+            check_pixels(frame.width * frame.height, limits)
+            yield found, time_s, _upright(frame, max_side)
+            found += 1
     except FFmpegError as error:
         raise explained(error) from error
     if not found:
         raise unreadable()
 
 
+@dataclass(frozen=True)
+class _Frames:
+    """The frames wanted, with their times, by one decoder or by several side by side."""
+
+    path: Path
+    info: StreamInfo
+    count: int
+    limits: Limits
+    should_stop: Callable[[], bool]
+
+    def __iter__(self) -> Iterator[Timed]:
+        gap_s = self.info.duration_s / self.count
+        targets = [(index + 0.5) * gap_s for index in range(self.count)]
+        shares = self._shares(targets) if gap_s > SEEK_BEYOND_S else [targets]
+        found = False
+        if len(shares) > 1:
+            for timed in side_by_side([self._lane(share, len(shares)) for share in shares]):
+                found = True
+                yield timed
+        if not found:
+            yield from self._lane(targets, 1)
+
+    def _shares(self, targets: Sequence[float]) -> list[Sequence[float]]:
+        """The targets of each lane, those that are reached from one key frame in the same.
+
+        One lane where such are many: the other would be one frame ahead and wait, and both have fewer threads.
+        """
+        lanes = min(LANES, cores())
+        with open_video(self.path, self.limits) as container:
+            sampler = _Sampler(container, video_stream(container, self.limits), self.info, self.count, targets)
+            keys = [sampler.key_before(target_s) for target_s in targets]
+        groups = [[*group] for _, group in itertools.groupby(targets, key=dict(zip(targets, keys, strict=True)).get)]
+        if None in keys or len(groups) < ALONE * len(targets):
+            return [targets]
+        return [[*itertools.chain.from_iterable(groups[lane::lanes])] for lane in range(lanes)]
+
+    def _lane(self, targets: Sequence[float], lanes: int) -> Generator[Timed]:
+        with open_video(self.path, self.limits) as container:
+            stream = video_stream(container, self.limits)
+            stream.codec_context.thread_count = max(1, stream.codec_context.thread_count // lanes)
+            sampler = _Sampler(container, stream, self.info, self.count, targets)
+            yield from sampler.frames(self.should_stop)
+            if lanes == 1 and sampler.spare is not None:
+                yield sampler.spare
+
+
 class _Sampler:
     """Goes through one stream once."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, info: StreamInfo, count: int) -> None:
-        self._container, self._stream, self._info, self._count = container, stream, info, count
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        info: StreamInfo,
+        count: int,
+        targets: Sequence[float],
+    ) -> None:
+        """``targets``: all ``count`` times wanted, or this lane's share of them."""
+        self._container, self._stream, self._info = container, stream, info
         self._gap_s = info.duration_s / count
         self._tolerance_s = min(0.5 / info.frame_rate, self._gap_s) if info.frame_rate > 0 else 0.0
-        self._targets = [(index + 0.5) * self._gap_s for index in range(count)]  # those that are left
+        self._targets = [*targets]  # those that are left
+        self.spare: Timed | None = None  # the last frame of a video that has none from the first target on
         self._newest_s = self._given_s = self._sought_s = -1.0  # the newest frame, what was given, the target sought
         self._has_key_frames = is_timed(container)
         if self._gap_s > SEEK_BEYOND_S and "matroska" in container.format.name:
@@ -89,14 +150,14 @@ class _Sampler:
         self._skipping: Skipping
         self._reading: Iterator[VideoFrame] | None = self._from_here()  # None where the decoder has been emptied
 
-    def frames(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, VideoFrame]]:
-        """Those wanted, with their times."""
-        spare: tuple[float, VideoFrame] | None = None  # for a video of which nothing can be read from the first on
+    def frames(self, should_stop: Callable[[], bool]) -> Iterator[Timed]:
+        """Those wanted, with their times; then, where there were none, ``spare`` is what there is."""
+        wanted = len(self._targets)
         while self._targets:
             if should_stop():
                 raise DetectorError(ErrorCode.CANCELLED, "The analysis was cancelled.")
             if (alone := self._key_frame_or_place()) is not None:
-                spare = None
+                self.spare = None
                 yield alone
             if alone is not None or self._reading is None:
                 continue
@@ -107,12 +168,12 @@ class _Sampler:
             self._skipping.is_allowed = not frame.interlaced_frame
             self._newest_s = max(self._newest_s, time_s)
             if self._gives(time_s):
-                spare = None
+                self.spare = None
                 yield time_s, frame
-            elif len(self._targets) == self._count:
-                spare = time_s, frame
-        if spare is not None and self._targets:
-            yield spare
+            elif len(self._targets) == wanted:
+                self.spare = time_s, frame
+        if not self._targets:
+            self.spare = None
 
     def _gives(self, time_s: float) -> bool:
         """Whether a frame at ``time_s`` is wanted and was not given; takes away the targets that it serves."""
@@ -122,7 +183,11 @@ class _Sampler:
             self._given_s = time_s
         return reached > 0
 
-    def _key_frame_or_place(self) -> tuple[float, VideoFrame] | None:
+    def key_before(self, time_s: float) -> float | None:
+        """When the key frame is shown from which a frame at ``time_s`` is reached, where the container's index says."""
+        return self._key_s(time_s, backward=True)
+
+    def _key_frame_or_place(self) -> Timed | None:
         """Once for each target far from the others: a key frame nearby, or None and a better place to read on from.
 
         A target that cannot be reached is given up.
@@ -163,7 +228,7 @@ class _Sampler:
         if self._reading is None:
             self._targets.pop(0)
 
-    def _key_frame_nearby(self) -> tuple[float, VideoFrame] | None:
+    def _key_frame_nearby(self) -> Timed | None:
         """The key frame closest to the next target, decoded by itself; None where there is none close enough."""
         if not self._has_key_frames:
             return None
