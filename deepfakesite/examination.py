@@ -188,7 +188,7 @@ def analysis(clip: Path, folder: Path) -> Finding:
         return Finding("analysis", False, "There is no clip to analyse; see decoder.")
     try:
         from detector import inference, pipeline  # noqa: PLC0415 -- slow import
-        from detector.precision import Precision  # noqa: PLC0415 -- slow import
+        from detector.precision import Precision, processor_has  # noqa: PLC0415 -- slow import
 
         network = inference.load_network(_release_in_use(), precision=Precision(settings.NETWORK_PRECISION))
         report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
@@ -199,9 +199,9 @@ def analysis(clip: Path, folder: Path) -> Finding:
     seconds = report.timings_s.get("total", 0.0)
     done = f"A clip of a face was analysed in {seconds:.1f} s, in {network.precision}; the verdict is {report.verdict}."
     if network.precision != settings.NETWORK_PRECISION:
-        done += (
-            f" NETWORK_PRECISION asks for {settings.NETWORK_PRECISION}, which this processor or this model has not got."
-        )
+        wanted = Precision(settings.NETWORK_PRECISION)
+        lacking = "this model" if processor_has(wanted) else "this processor"
+        done += f" NETWORK_PRECISION asks for {wanted}, which {lacking} has not got."
     return Finding("analysis", True, done)
 
 

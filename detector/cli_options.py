@@ -71,13 +71,13 @@ def add_precision(command: argparse.ArgumentParser) -> None:
 
 def precision_of(options: argparse.Namespace, *models: "Release") -> "Precision":
     """What was asked for; Refused where this processor or a model has not got it: something else is not meant."""
-    from detector.precision import Precision, on_this_processor, served  # noqa: PLC0415 -- slow import
+    from detector.precision import Precision, model_has, processor_has  # noqa: PLC0415 -- slow import
 
     wanted = Precision(options.precision)
-    if not on_this_processor(wanted):
-        raise Refused(f"This processor cannot compute in {wanted}; leave --precision out.")
+    if not processor_has(wanted):
+        raise Refused(f"On this processor nothing is computed in {wanted}; leave --precision out.")
     for model in models:
-        if not served(wanted, model):
+        if not model_has(wanted, model):
             raise Refused(
                 f"{model.name} {model.version} cannot be served in {wanted}; leave --precision out, or see "
                 "`python -m detector.training quantise --help`."

@@ -46,14 +46,14 @@ class Network:
         self.release = release
         self.threads = threads or cores()
         self.precision = available(precision, release)
-        group = 0
+        group_size = 0
         try:
             arrays = weights.stored(release)
             graph = build_graph(release, arrays)
             if self.precision is Precision.INT8:
                 plan = int8.read_plan(release.folder)
-                int8.quantise(graph, plan.bounds)
-                group = plan.group
+                int8.insert_fake_quantization(graph, plan.activation_ranges)
+                group_size = plan.group_size
             heads = {name: array for name, array in arrays.items() if not name.startswith(weights.BACKBONE)}
             self._heads = dict(weights.SinglePrecision(heads))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -65,7 +65,7 @@ class Network:
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": HINTS[self.precision],
             "ENABLE_CPU_PINNING": False,  # else two processes with a thread each share the first core
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,  # 0: activations as they are, beside weights in int8 too
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": group_size,  # 0: activations as they are, beside weights in int8 too
         }
         self._compiled = core().compile_model(graph, "CPU", options)
         self._temporal = {name.removeprefix("temporal_head."): array for name, array in self._heads.items()}
@@ -84,8 +84,7 @@ class Network:
         if crops.shape[1:] != (side, side, 3):
             raise ValueError(f"Crops must be (N, {side}, {side}, 3), not {crops.shape}.")
         pooled, maps = [], []
-        if self.release.network.colours == "bgr":
-            crops = crops[..., ::-1]
+        crops = in_trained_order(crops, self.release)
         for start in range(0, len(crops), BATCH):
             outputs = self._compiled(np.ascontiguousarray(crops[start : start + BATCH]))
             pooled.append(np.array(outputs[0], np.float32))
@@ -131,6 +130,11 @@ class Network:
         middle = np.where(middle > 0, middle, LEAKY_SLOPE * middle)
         genuine, fake = head["classify.weight"] @ middle + head["classify.bias"]
         return float(fake - genuine)
+
+
+def in_trained_order(crops: NDArray[np.uint8], release: Release) -> NDArray[np.uint8]:
+    """RGB crops (N, S, S, 3) with their channels in the order that the weights of ``release`` were trained with."""
+    return crops[..., ::-1] if release.network.colours == "bgr" else crops
 
 
 def load_network(release: Release, threads: int | None = None, precision: Precision = Precision.FLOAT32) -> Network:

@@ -1,8 +1,10 @@
 """Several decoders of one video side by side, and what they give in order of time."""
 
+import heapq
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from operator import itemgetter
 
 from av.video.frame import VideoFrame
 
@@ -18,12 +20,15 @@ def side_by_side(lanes: Sequence[Generator[Timed]]) -> Iterator[Timed]:
         for lane in lanes:
             stack.enter_context(closing(lane))
         pool = stack.enter_context(ThreadPoolExecutor(len(lanes), thread_name_prefix="lane"))
-        ahead = [pool.submit(next, lane, None) for lane in lanes]
         newest_s = -1.0
-        while heads := [(head[0], place) for place, one in enumerate(ahead) if (head := one.result()) is not None]:
-            place = min(heads)[1]
-            head = ahead[place].result()
-            ahead[place] = pool.submit(next, lanes[place], None)
-            if head is not None and head[0] > newest_s:
-                newest_s = head[0]
-                yield head
+        for time_s, frame in heapq.merge(*(_ahead(lane, pool) for lane in lanes), key=itemgetter(0)):
+            if time_s > newest_s:
+                newest_s = time_s
+                yield time_s, frame
+
+
+def _ahead(lane: Generator[Timed], pool: ThreadPoolExecutor) -> Iterator[Timed]:
+    coming = pool.submit(next, lane, None)
+    while (timed := coming.result()) is not None:
+        coming = pool.submit(next, lane, None)
+        yield timed

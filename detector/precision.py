@@ -10,11 +10,11 @@ from pathlib import Path
 from detector.release import Release
 
 CPU_INFO = Path("/proc/cpuinfo")  # Linux's
-VNNI = {"avx512_vnni", "avx_vnni"}  # without them products of bytes may overflow, and bring nothing
+VNNI = {"avx512_vnni", "avx_vnni"}  # without, two products are added in 16 bits and cut off, and little is gained
 
 
 class Precision(StrEnum):
-    """Of weights and activations alike; sums are single, or exact in int8."""
+    """Of weights and activations; sums are single, or exact in int8, in which some layers stay single (int8.py)."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -33,14 +33,13 @@ def available(wanted: Precision, release: Release) -> Precision:
 
     A processor that has not got it would only imitate it, slowly.
     """
-    return (
-        wanted
-        if wanted is Precision.FLOAT32 or (on_this_processor(wanted) and served(wanted, release))
-        else Precision.FLOAT32
-    )
+    if processor_has(wanted) and model_has(wanted, release):
+        return wanted
+    return Precision.FLOAT32
 
 
-def on_this_processor(wanted: Precision) -> bool:
+def processor_has(wanted: Precision) -> bool:
+    """Whether this processor computes in it; int8 is used on x86 processors with VNNI alone."""
     match wanted:
         case Precision.BFLOAT16:
             from detector.runtime import core  # noqa: PLC0415 -- 40 MB that most who ask do without
@@ -52,18 +51,18 @@ def on_this_processor(wanted: Precision) -> bool:
             return True
 
 
-def served(wanted: Precision, release: Release) -> bool:
-    """Whether ``release`` says how it is served in it."""
-    return wanted is not Precision.INT8 or release.int8.is_file()
+def model_has(wanted: Precision, release: Release) -> bool:
+    """Whether ``release`` says how it is served in it, where that must be said."""
+    return wanted is not Precision.INT8 or release.is_quantised
 
 
 def _flags() -> set[str]:
     """What this processor says it can do; nothing where the system does not tell."""
     try:
-        lines = CPU_INFO.read_text(encoding="ascii", errors="replace").splitlines()
+        with CPU_INFO.open(encoding="ascii", errors="replace") as lines:
+            return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
     except OSError:
         return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
 
 
 def suffix(precision: str) -> str:

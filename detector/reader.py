@@ -103,7 +103,7 @@ class Reader:
     def sample(
         self, count: int, should_stop: ShouldStop = None, max_side: int | None = None
     ) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
-        """Yield (index, time_s, picture) as ``sampling.sample`` does; the child decodes one frame ahead.
+        """Yield (index, time_s, picture) as ``sampling.sample`` does; the child decodes two frames ahead.
 
         To be exhausted before anything else is asked of this Reader.
         """

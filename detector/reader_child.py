@@ -72,6 +72,8 @@ def _send_frames(path: Path, info: StreamInfo, limits: Limits, count: int, max_s
             if sent is not None:
                 sent.result()
             sent = pool.submit(_send_frame, *found)
+        if sent is not None:
+            sent.result()
     _say({"kind": "end"})
 
 

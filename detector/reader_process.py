@@ -158,7 +158,7 @@ class Child:
         if code == -signal.SIGKILL:
             logger.warning("The decoder was killed, perhaps because the machine had no memory left.")
             return _too_demanding()
-        if "MemoryError" in said or "Cannot allocate memory" in said:
+        if any(sign in said for sign in ("MemoryError", "Cannot allocate memory", "can't start new thread")):
             return _too_demanding()
         if not self.has_begun and code >= 0:
             return ReaderError(f"The process that reads videos ended with exit code {code} before it began: {said}")

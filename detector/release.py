@@ -94,8 +94,9 @@ class Release:
         return self.folder / WEIGHTS
 
     @property
-    def int8(self) -> Path:
-        return self.folder / INT8
+    def is_quantised(self) -> bool:
+        """Whether it says how it is served in int8, in a file that its checksums cover."""
+        return INT8 in _checksums(self.folder)
 
     @property
     def base(self) -> Path | None:

@@ -10,11 +10,13 @@ import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.index import IndexEntry
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -32,15 +34,16 @@ from detector.decoding import (
     video_stream,
 )
 from detector.errors import DetectorError, ErrorCode
-from detector.hands import cores
 from detector.lanes import Timed, side_by_side
 from detector.skipping import Skipping, is_timed
 from detector.stream import Limits, StreamInfo, check_pixels
 
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
 EASE = 0.25  # of the interval: a key frame that near is taken instead, where samples lie further apart than that
-LANES = 2  # decoders side by side, at most; each holds frames of its own
-ALONE = 0.75  # share of the targets, at least, that are reached from key frames of their own where there are lanes
+LANES = 2  # decoders side by side, on any machine, so that the frames do not depend on it
+LANE_PIXELS = 1920 * 1200  # of a frame, at most: each decoder holds frames of its own
+OWN_KEY = 0.75  # share of the targets, at least, that are reached from key frames of their own where there are lanes
+SOON = 0.5  # of the interval: so soon after each target there is a frame where there are lanes
 SAME_S = 1e-6  # times that differ by less are one
 STRAY_S = 1.0  # a frame this far beyond the end has a wrong time stamp
 
@@ -91,7 +94,9 @@ class _Frames:
     def __iter__(self) -> Iterator[Timed]:
         gap_s = self.info.duration_s / self.count
         targets = [(index + 0.5) * gap_s for index in range(self.count)]
-        shares = self._shares(targets) if gap_s > SEEK_BEYOND_S else [targets]
+        shares: list[list[float]] = [targets]
+        if gap_s > SEEK_BEYOND_S and self.info.width * self.info.height <= LANE_PIXELS:
+            shares = self._shares(targets)
         found = False
         if len(shares) > 1:
             for timed in side_by_side([self._lane(share, len(shares)) for share in shares]):
@@ -100,19 +105,21 @@ class _Frames:
         if not found:
             yield from self._lane(targets, 1)
 
-    def _shares(self, targets: Sequence[float]) -> list[Sequence[float]]:
-        """The targets of each lane, those that are reached from one key frame in the same.
+    def _shares(self, targets: list[float]) -> list[list[float]]:
+        """The targets of each lane, those that are reached from one key frame in the same; or all for one lane.
 
-        One lane where such are many: the other would be one frame ahead and wait, and both have fewer threads.
+        That is where many share a key frame, so that one lane would wait for the other, and where frames lie so far
+        apart, or the index tells so little of them, that what one target is given might be what the next one is.
         """
-        lanes = min(LANES, cores())
         with open_video(self.path, self.limits) as container:
             sampler = _Sampler(container, video_stream(container, self.limits), self.info, self.count, targets)
-            keys = [sampler.key_before(target_s) for target_s in targets]
-        groups = [[*group] for _, group in itertools.groupby(targets, key=dict(zip(targets, keys, strict=True)).get)]
-        if None in keys or len(groups) < ALONE * len(targets):
+            if not all(map(sampler.has_frame_soon, targets)):
+                return [targets]
+            keys = map(sampler.key_before, targets)
+            groups = [[*group] for _, group in itertools.groupby(zip(keys, targets, strict=True), key=itemgetter(0))]
+        if len(groups) < max(LANES, OWN_KEY * len(targets)):
             return [targets]
-        return [[*itertools.chain.from_iterable(groups[lane::lanes])] for lane in range(lanes)]
+        return [[target_s for group in groups[lane::LANES] for _, target_s in group] for lane in range(LANES)]
 
     def _lane(self, targets: Sequence[float], lanes: int) -> Generator[Timed]:
         with open_video(self.path, self.limits) as container:
@@ -187,6 +194,11 @@ class _Sampler:
         """When the key frame is shown from which a frame at ``time_s`` is reached, where the container's index says."""
         return self._key_s(time_s, backward=True)
 
+    def has_frame_soon(self, target_s: float) -> bool:
+        """Whether the index tells of a frame that is shown at or after ``target_s``, but not much."""
+        entry = self._entry(target_s, backward=False, any_frame=True)
+        return entry is not None and self._indexed_s(entry) - target_s <= SOON * self._gap_s
+
     def _key_frame_or_place(self) -> Timed | None:
         """Once for each target far from the others: a key frame nearby, or None and a better place to read on from.
 
@@ -251,16 +263,20 @@ class _Sampler:
 
     def _key_s(self, time_s: float, *, backward: bool) -> float | None:
         """When the last key frame before ``time_s``, or the first after it, is shown by the container's index."""
+        entry = self._entry(time_s, backward=backward, any_frame=False)
+        return self._indexed_s(entry) if entry is not None and entry.is_keyframe else None
+
+    def _entry(self, time_s: float, *, backward: bool, any_frame: bool) -> IndexEntry | None:
+        """The container's index at the last frame before ``time_s``, or at the first after it."""
         entries = self._stream.index_entries
-        if not len(entries):
-            return None
         place = -1
         with contextlib.suppress(OverflowError):  # of a time base without sense
             pts = pts_at(self._stream, time_s - self._delay_s)
-            place = entries.search_timestamp(pts, backward=backward, any_frame=False)
-        entry = entries[place] if place >= 0 else None
-        if entry is None or not entry.is_keyframe:
-            return None
+            place = entries.search_timestamp(pts, backward=backward, any_frame=any_frame) if len(entries) else -1
+        return entries[place] if place >= 0 else None
+
+    def _indexed_s(self, entry: IndexEntry) -> float:
+        """When what ``entry`` speaks of is shown."""
         return float(entry.timestamp * (self._stream.time_base or 0)) - start_s(self._stream) + self._delay_s
 
     def _index_delay_s(self) -> float:

@@ -179,11 +179,13 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _quantise(options: argparse.Namespace) -> None:
-    from detector.precision import Precision  # noqa: PLC0415 -- slow import
+    from detector.precision import Precision, processor_has  # noqa: PLC0415 -- slow import
     from detector.training import packs, quantise  # noqa: PLC0415 -- slow import
 
     release, validation = load_release(options.folder), packs.read(options.validation)
     validation.check(release.crop)
+    if not processor_has(Precision.INT8):
+        raise ValueError("this processor computes nothing in int8, so what it changes could not be measured")
     quantise.quantise(release, packs.read(options.videos))
     exact, rounded = load_network(release), load_network(release, precision=Precision.INT8)
     found = quantise.compare(exact, rounded, validation)

@@ -7,7 +7,7 @@ import openvino
 from numpy.typing import NDArray
 
 from detector import int8, metrics, verdict
-from detector.inference import BATCH, Network, build_graph
+from detector.inference import BATCH, Network, build_graph, in_trained_order
 from detector.precision import Precision
 from detector.release import Release
 from detector.runtime import core
@@ -17,8 +17,10 @@ from detector.training.linear_probe import fitted, spread
 from detector.training.packs import Pack
 from detector.weights import SCALE, Arrays, stored
 
-GROUP = 128  # activations that share a scale: in groups of 32 the same takes a quarter longer, and rounds little less
-SHARE = 0.9999  # of what enters a convolution, for one crop, that is told apart; the few values beyond are cut off
+GROUP_SIZE = (
+    128  # activations that share a scale: in groups of 32 the same takes a quarter longer, and rounds little less
+)
+TOLD_APART = 0.9999  # of what enters a convolution, for one crop, that is told apart; the few values beyond are cut off
 CROPS = 120  # at most that the bounds are taken from
 
 
@@ -34,38 +36,46 @@ class Difference:
 
 
 def quantise(release: Release, videos: Pack) -> int8.Plan:
-    """Write the release's int8 plan and the folder's checksums anew.
+    """Write the release's int8 plan, then the folder's checksums anew, without which the plan does not count.
 
-    The bounds are taken from crops of the training pack ``videos``, which must be cut at least as wide as the release
-    cuts. Raises ValueError for a network that cannot be served so.
+    Activation ranges are taken from crops of the training pack ``videos``, cut at least as wide as the release cuts.
+    Raises ValueError where there is a plan already, since results say only that they were computed in int8, and for a
+    network that cannot be served so.
     """
+    if release.is_quantised:
+        raise ValueError(f"{release.folder} can be served in int8 already; give another version another plan")
     arrays = stored(release)
     if any(name.endswith(SCALE) for name in arrays):
-        plan = int8.Plan(group=GROUP)
+        plan = int8.Plan(group_size=GROUP_SIZE)
     else:
         chosen = [spread(clip, 1)[0] for clip in videos.clips[:: -(-len(videos.clips) // CROPS)]]
-        plan = int8.Plan(bounds=bounds(release, arrays, fitted(videos, chosen, release.crop.size, release.crop.margin)))
+        plan = int8.Plan(
+            activation_ranges=activation_ranges(
+                release, arrays, fitted(videos, chosen, release.crop.size, release.crop.margin)
+            )
+        )
     int8.write_plan(release.folder, plan)
     write_checksums(release.folder)
     return plan
 
 
-def bounds(release: Release, arrays: Arrays, crops: NDArray[np.uint8]) -> dict[str, float]:
-    """For each convolution what SHARE of the values that enter it do not pass, in the crop (of N) where that is most.
+def activation_ranges(release: Release, arrays: Arrays, crops: NDArray[np.uint8]) -> dict[str, float]:
+    """For each convolution what TOLD_APART of its inputs do not pass, in the crop (of N) where that is most.
 
     crops: (N, S, S, 3). Raises ValueError where the network has no such convolutions.
     """
     graph = build_graph(release, arrays)
-    entering = int8.entering(graph)
-    if not entering:
+    inputs = int8.convolution_inputs(graph)
+    if not inputs:
         raise ValueError(f"{release.name} {release.version} has nothing that could be served in int8")
-    taps = openvino.Model(list(entering.values()), graph.get_parameters(), "entering")
+    taps = openvino.Model(list(inputs.values()), graph.get_parameters(), "convolution_inputs")
     compiled = core().compile_model(taps, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    most = dict.fromkeys(entering, 1e-6)  # of one into which nothing but zeros comes
+    most = dict.fromkeys(inputs, 1e-6)  # of one into which nothing but zeros comes
+    ordered = in_trained_order(crops, release)
     for start in range(0, len(crops), BATCH):
-        found = compiled(crops[start : start + BATCH])
+        found = compiled(np.ascontiguousarray(ordered[start : start + BATCH]))
         for place, name in enumerate(most):
-            tops = np.quantile(found[place], SHARE, axis=tuple(range(1, found[place].ndim)))
+            tops = np.quantile(found[place], TOLD_APART, axis=tuple(range(1, found[place].ndim)))
             most[name] = max(most[name], float(tops.max()))
     return {name: float(f"{top:.4g}") for name, top in most.items()}
 

@@ -1,5 +1,6 @@
 """A network served in int8 answers nearly as in single precision, where processor and model have what it takes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from detector.precision import Precision, available
 from detector.release import INT8, MODELS_DIR, Calibration, CropShape, Decision, load_release, releases
 from detector.runtime import core
 from detector.training import packs, quantise
-from detector.training.export import write_release
+from detector.training.export import write_checksums, write_release
 from detector.training.packs import Clip, CropRow, Pack
 from detector.weights import stored
 
@@ -82,8 +83,8 @@ def test_a_shipped_model_gives_nearly_the_numbers_of_float32(name: str) -> None:
 def test_every_shipped_model_says_how_it_is_served_in_int8() -> None:
     for release in releases():
         plan = int8.read_plan(release.folder)
-        assert (plan.group > 0) is (release.base is not None)
-        assert bool(plan.bounds) is (release.base is None)
+        assert (plan.group_size > 0) is (release.base is not None)
+        assert bool(plan.activation_ranges) is (release.base is None)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,8 @@ def test_int8_takes_a_processor_and_a_model_that_have_it(
 ) -> None:
     pretend(monkeypatch, tmp_path, flags)
     if plan:
-        int8.write_plan(folder, int8.Plan(group=32))
+        int8.write_plan(folder, int8.Plan(group_size=32))
+        write_checksums(folder)
 
     assert available(Precision.INT8, load_release(folder)) is becomes
 
@@ -108,7 +110,7 @@ def test_int8_takes_a_processor_and_a_model_that_have_it(
 def test_where_the_system_does_not_tell_there_is_no_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "nowhere")
 
-    assert not precision.on_this_processor(Precision.INT8)
+    assert not precision.processor_has(Precision.INT8)
 
 
 def test_what_enters_a_convolution_is_told_apart_in_steps_up_to_its_bound() -> None:
@@ -116,9 +118,9 @@ def test_what_enters_a_convolution_is_told_apart_in_steps_up_to_its_bound() -> N
     node = ops.convolution(x, ops.constant(np.full((1, 1, 1, 1), 0.5, np.float32)), [1, 1], [0, 0], [0, 0], [1, 1])
     node.set_friendly_name("a.convolution")
     graph = openvino.Model([node], [x])
-    assert [*int8.entering(graph)] == ["a.convolution"]
+    assert [*int8.convolution_inputs(graph)] == ["a.convolution"]
 
-    int8.quantise(graph, {"a.convolution": 2.55})
+    int8.insert_fake_quantization(graph, {"a.convolution": 2.55})
     [made] = (
         core()
         .compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
@@ -139,7 +141,7 @@ def test_quantising_writes_a_bound_for_every_convolution_of_the_blocks(
     plan = quantise.quantise(load_release(folder), pack)
 
     assert int8.read_plan(folder) == plan
-    assert len(plan.bounds) == 16 * 3 + 4
+    assert len(plan.activation_ranges) == 16 * 3 + 4
     assert f"  {INT8}\n" in (folder / "SHA256SUMS").read_text()
     release = load_release(folder)
     found = quantise.compare(
@@ -149,14 +151,40 @@ def test_quantising_writes_a_bound_for_every_convolution_of_the_blocks(
     assert 0 < found.mean <= found.most < 0.05
 
 
-def test_bounds_are_of_the_crop_that_has_most(folder: Path, tmp_path: Path) -> None:
+def test_a_plan_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    int8.write_plan(folder, int8.Plan(group_size=32))
+    write_checksums(folder)
+
+    with pytest.raises(ValueError, match="can be served in int8 already; give another version another plan"):
+        quantise.quantise(load_release(folder), pack_of(tmp_path / "train.npz", 96, 2.0))
+
+
+def test_a_plan_that_the_checksums_do_not_cover_does_not_count(folder: Path) -> None:
+    int8.write_plan(folder, int8.Plan(group_size=32))
+
+    assert not load_release(folder).is_quantised
+
+
+def test_ranges_are_of_pictures_in_the_order_that_the_weights_know(folder: Path, tmp_path: Path) -> None:
+    release = load_release(folder)
+    turned = dataclasses.replace(release, network=dataclasses.replace(release.network, colours="bgr"))
+    crops = np.stack([pack_of(tmp_path / "train.npz", 64, 1.45).crop(0)])
+    crops[..., 0] //= 4
+
+    as_given = quantise.activation_ranges(turned, stored(release), crops[..., ::-1])
+
+    assert as_given == quantise.activation_ranges(release, stored(release), crops)
+    assert as_given != quantise.activation_ranges(turned, stored(release), crops)
+
+
+def test_ranges_are_of_the_crop_that_has_most(folder: Path, tmp_path: Path) -> None:
     release = load_release(folder)
     pack = pack_of(tmp_path / "train.npz", 64, 1.45)
     crops = np.stack([pack.crop(index) for index in range(4)])
 
-    alone = [quantise.bounds(release, stored(release), crops[n : n + 1]) for n in range(4)]
+    alone = [quantise.activation_ranges(release, stored(release), crops[n : n + 1]) for n in range(4)]
 
-    for name, bound in quantise.bounds(release, stored(release), crops).items():
+    for name, bound in quantise.activation_ranges(release, stored(release), crops).items():
         assert bound == pytest.approx(max(one[name] for one in alone), rel=1e-3)
 
 
@@ -164,7 +192,8 @@ def test_the_bounds_of_another_network_are_damage(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, tmp_path, "avx512_vnni")
-    int8.write_plan(folder, int8.Plan(bounds={"backbone.layer9.conv1": 1.0}))
+    int8.write_plan(folder, int8.Plan(activation_ranges={"backbone.layer9.conv1": 1.0}))
+    write_checksums(folder)
 
     with pytest.raises(DetectorError, match="cannot be read; install Unmask again"):
         load_network(load_release(folder), precision=Precision.INT8)
@@ -172,12 +201,22 @@ def test_the_bounds_of_another_network_are_damage(
 
 @pytest.mark.parametrize(
     "values",
-    [[], {}, {"bounds": {"a": 0}}, {"bounds": {"a": 1e999}}, {"group": -1, "bounds": {}}, {"bounds": {"a": None}}],
+    [
+        [],
+        {},
+        {"activation_ranges": {}},
+        {"activation_ranges": {"a": 0.0}},
+        {"activation_ranges": {"a": 1e999}},
+        {"activation_ranges": {"a": None}},
+        {"group_size": 0},
+        {"group_size": 1.9},
+        {"group_size": 32, "activation_ranges": {"a": 1.0}},
+    ],
 )
 def test_a_plan_of_another_shape_says_so(tmp_path: Path, values: object) -> None:
     (tmp_path / INT8).write_text(json.dumps(values))
 
-    with pytest.raises(ValueError, match=r"int8\.json (does not say|holds)"):
+    with pytest.raises(ValueError, match=r"int8\.json does not say how the model is served"):
         int8.read_plan(tmp_path)
 
 
@@ -202,3 +241,11 @@ def test_the_floor_of_int8_is_that_of_int8(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(floors, "MULTIPLYING_S", 0.0)
 
     assert floors._multiplying(Precision.INT8)["wall_s"] > 0
+    computed = {
+        node.get_rt_info()["runtimePrecision"].astype(str)
+        for node in floors._product(Precision.INT8).get_runtime_model().get_ordered_ops()
+        if "layerType" in node.get_rt_info()
+        and node.get_rt_info()["layerType"].astype(str) in ("FullyConnected", "MatMul")
+    }
+    assert computed <= {"i8", "u8"}
+    assert computed

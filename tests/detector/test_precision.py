@@ -78,4 +78,4 @@ def test_a_command_does_not_measure_something_else_than_was_asked_for(
     pretend(monkeypatch, "FP32")
 
     assert main(["bench", "--precision", "bfloat16"]) == 2
-    assert capsys.readouterr().err == "This processor cannot compute in bfloat16; leave --precision out.\n"
+    assert capsys.readouterr().err == "On this processor nothing is computed in bfloat16; leave --precision out.\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import reader_process, sampling, sandbox, video
+from detector import reader_child, reader_process, sampling, sandbox, video
 from detector.errors import DetectorError, ErrorCode
 from detector.process_usage import Usage, of_process
 from detector.reader import Allowance, Reader, ReaderError
@@ -252,6 +252,23 @@ def test_memory_for_decoding_is_bounded(tmp_path: Path) -> None:
     path = videos.write_video(tmp_path / "clip.mp4", videos.empty_scene((3840, 2160)), videos.even_times(0.2))
 
     assert code_of(path, Allowance(memory_bytes=250 * 1024**2)) == ErrorCode.TOO_DEMANDING
+
+
+@pytest.mark.parametrize("fails_at", [3, 9])
+def test_a_frame_that_cannot_be_sent_is_no_shorter_video(
+    clip: Path, fails_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are sent beside the decoder's work; what fails there must be heard of, and of the last as well."""
+
+    def send(index: int, time_s: float, picture: object) -> None:
+        if index == fails_at:
+            raise MemoryError
+
+    monkeypatch.setattr(reader_child, "_send_frame", send)
+    monkeypatch.setattr(reader_child, "_say", lambda message: pytest.fail(f"It said {message}."))
+
+    with pytest.raises(MemoryError):
+        reader_child._send_frames(clip, video.probe(clip), Limits(), 10, None)
 
 
 def test_a_reader_that_is_not_open_says_so(clip: Path) -> None:

@@ -14,8 +14,7 @@ from rq import Queue
 
 from deepfakesite import examination, valkey
 from deepfakesite.examination import Finding
-from detector import inference, release, sandbox
-from detector.precision import Precision
+from detector import precision, release, sandbox
 from tests import decoders
 from tests.running import manage
 from tests.videos import no_face_clip, renamed_text
@@ -171,11 +170,13 @@ def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_precision_that_the_processor_has_not_got_is_said(
-    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("processor_can", "lacking"), [(False, "this processor"), (True, "this model")])
+def test_a_precision_that_cannot_be_had_is_said(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, processor_can: bool, lacking: str
 ) -> None:
-    settings.NETWORK_PRECISION = "bfloat16"
-    monkeypatch.setattr(inference, "available", lambda wanted, release: Precision.FLOAT32)
+    settings.NETWORK_PRECISION = "int8"
+    monkeypatch.setattr(precision, "processor_has", lambda wanted: processor_can)
+    monkeypatch.setattr(precision, "model_has", lambda wanted, release: False)
     clip = tmp_path / "clip.mp4"
     examination.decoder(clip)
 
@@ -183,9 +184,7 @@ def test_a_precision_that_the_processor_has_not_got_is_said(
 
     assert finding.well
     assert ", in float32; " in finding.sentence
-    assert finding.sentence.endswith(
-        " NETWORK_PRECISION asks for bfloat16, which this processor or this model has not got."
-    )
+    assert finding.sentence.endswith(f" NETWORK_PRECISION asks for int8, which {lacking} has not got.")
 
 
 def test_a_package_that_is_missing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
