@@ -127,10 +127,8 @@ def _of_operation(operation: Any) -> int:
 
 def _multiplying(precision: Precision) -> dict[str, float]:
     """Seconds for a billion multiply-adds: a large product of matrices, on all cores."""
-    left, compiled = (
-        np.random.default_rng(2).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32),
-        _product(precision),
-    )
+    left = np.random.default_rng(2).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32)
+    compiled = _product(precision)
     compiled([left])
     begun, cpu_s, rounds = time.perf_counter(), time.process_time(), 0
     while rounds < 2 or time.perf_counter() - begun < MULTIPLYING_S:
@@ -144,7 +142,7 @@ def _multiplying(precision: Precision) -> dict[str, float]:
 
 
 def _product(precision: Precision) -> openvino.CompiledModel:
-    """What multiplies a matrix by another."""
+    """What multiplies a (MATRIX_SIDE, MATRIX_SIDE) matrix by another one, in ``precision``."""
     right = np.random.default_rng(1).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32)
     x = ops.parameter([MATRIX_SIDE, MATRIX_SIDE], np.float32)
     factors = x, ops.constant(right)

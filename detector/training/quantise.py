@@ -17,11 +17,9 @@ from detector.training.linear_probe import fitted, spread
 from detector.training.packs import Pack
 from detector.weights import SCALE, Arrays, stored
 
-GROUP_SIZE = (
-    128  # activations that share a scale: in groups of 32 the same takes a quarter longer, and rounds little less
-)
+GROUP_SIZE = 128  # activations that share a scale: groups of 32 take a quarter longer, and round little less
 TOLD_APART = 0.9999  # of what enters a convolution, for one crop, that is told apart; the few values beyond are cut off
-CROPS = 120  # at most that the bounds are taken from
+CROPS = 120  # at most that activation ranges are taken from
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,8 @@ def quantise(release: Release, videos: Pack) -> int8.Plan:
         plan = int8.Plan(group_size=GROUP_SIZE)
     else:
         chosen = [spread(clip, 1)[0] for clip in videos.clips[:: -(-len(videos.clips) // CROPS)]]
-        plan = int8.Plan(
-            activation_ranges=activation_ranges(
-                release, arrays, fitted(videos, chosen, release.crop.size, release.crop.margin)
-            )
-        )
+        crops = fitted(videos, chosen, release.crop.size, release.crop.margin)
+        plan = int8.Plan(activation_ranges=activation_ranges(release, arrays, crops))
     int8.write_plan(release.folder, plan)
     write_checksums(release.folder)
     return plan
@@ -62,7 +57,7 @@ def quantise(release: Release, videos: Pack) -> int8.Plan:
 def activation_ranges(release: Release, arrays: Arrays, crops: NDArray[np.uint8]) -> dict[str, float]:
     """For each convolution what TOLD_APART of its inputs do not pass, in the crop (of N) where that is most.
 
-    crops: (N, S, S, 3). Raises ValueError where the network has no such convolutions.
+    crops: (N, S, S, 3) uint8 RGB. Raises ValueError where the network has no such convolutions.
     """
     graph = build_graph(release, arrays)
     inputs = int8.convolution_inputs(graph)
@@ -98,10 +93,10 @@ def compare(exact: Network, rounded: Network, pack: Pack) -> Difference:
         _probabilities(network, [one[place] for place in rows])
         for network, one in zip((exact, rounded), both, strict=True)
     )
-    sets = metrics.matched_sets(labels, [clip.dataset for clip in clips])
+    datasets = [clip.dataset for clip in clips]
+    is_matched = bool(metrics.matched_sets(labels, datasets))
     matched = [
-        float(np.mean([metrics.auc(labels[own], scores[own]) for own in sets.values()])) if sets else float("nan")
-        for scores in (before, after)
+        metrics.matched_auc(labels, scores, datasets) if is_matched else float("nan") for scores in (before, after)
     ]
     apart = np.abs(after - before)
     return Difference(
