@@ -75,14 +75,17 @@ load: setup-dev ## Have many people use a real site and renew docs/load.md (PEOP
 
 performance: setup-dev ## Measure what an analysis costs, with every model, and renew docs/performance.md (half an hour)
 	mkdir -p var
-	$(PY) -m detector bench --sweep --baseline --model $(MODELS) --json > var/bench-float32.json
-	rm -f var/bench-bfloat16.json var/bench-int8.json
-	for precision in bfloat16 int8; do \
-		$(PY) -m detector bench --workers 1 --precision $$precision --model $(MODELS) --json > var/bench.part \
-			&& mv var/bench.part var/bench-$$precision.json; \
-	done; true
-	$(PY) -m detector bench --from var/bench-float32.json \
-		$$(ls var/bench-bfloat16.json var/bench-int8.json 2>/dev/null) --write docs/performance.md
+	$(PY) -m detector bench --sweep --baseline --model $(MODELS) --json > var/bench.part
+	mv var/bench.part var/bench-auto.json
+	rm -f var/bench-float32.json var/bench-bfloat16.json
+	if grep -q " in int8" var/bench-auto.json; then \
+		$(PY) -m detector bench --workers 1 --precision float32 --model $(MODELS) --json > var/bench.part \
+			&& mv var/bench.part var/bench-float32.json; \
+	fi
+	-$(PY) -m detector bench --workers 1 --precision bfloat16 --model $(MODELS) --json > var/bench.part \
+		&& mv var/bench.part var/bench-bfloat16.json
+	$(PY) -m detector bench --from var/bench-auto.json \
+		$$(ls var/bench-float32.json var/bench-bfloat16.json 2>/dev/null) --write docs/performance.md
 
 webbench: setup-dev ## Measure what pages and a large upload cost with 10,000 analyses, and renew docs/performance-web.md
 	$(PY) -m tests.webbench --analyses $(or $(ANALYSES),10000) --write docs/performance-web.md

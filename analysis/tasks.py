@@ -246,12 +246,12 @@ def _network(release: "Release") -> "Network":
     Two versions may share their weights and differ in their thresholds, and so may one before and after calibration.
     """
     from detector import inference  # noqa: PLC0415 -- slow import
-    from detector.precision import Precision  # noqa: PLC0415 -- slow import
+    from detector.precision import asked_for  # noqa: PLC0415 -- slow import
 
     key = f"{release.name}-{release.version}-{release.sha256}-{release.config_sha256}"
     if key not in _networks:
         _networks.clear()
-        _networks[key] = inference.load_network(release, precision=Precision(settings.NETWORK_PRECISION))
+        _networks[key] = inference.load_network(release, precision=asked_for(settings.NETWORK_PRECISION))
     return _networks[key]
 
 

@@ -188,9 +188,10 @@ def analysis(clip: Path, folder: Path) -> Finding:
         return Finding("analysis", False, "There is no clip to analyse; see decoder.")
     try:
         from detector import inference, pipeline  # noqa: PLC0415 -- slow import
-        from detector.precision import Precision, processor_has  # noqa: PLC0415 -- slow import
+        from detector.precision import AUTO, asked_for, processor_has  # noqa: PLC0415 -- slow import
 
-        network = inference.load_network(_release_in_use(), precision=Precision(settings.NETWORK_PRECISION))
+        wanted = asked_for(settings.NETWORK_PRECISION)
+        network = inference.load_network(_release_in_use(), precision=wanted)
         report = pipeline.analyze(clip, network, pipeline.Settings(frames=CLIP_FRAMES), out_dir=folder)
     except (DetectorError, ImportError, OSError, RuntimeError) as error:
         return Finding("analysis", False, f"The clip could not be analysed ({error}). Run `make setup` again.")
@@ -198,8 +199,7 @@ def analysis(clip: Path, folder: Path) -> Finding:
         return Finding("analysis", False, "No face was found in a clip that shows one. Run `make setup` again.")
     seconds = report.timings_s.get("total", 0.0)
     done = f"A clip of a face was analysed in {seconds:.1f} s, in {network.precision}; the verdict is {report.verdict}."
-    if network.precision != settings.NETWORK_PRECISION:
-        wanted = Precision(settings.NETWORK_PRECISION)
+    if network.precision is not wanted and settings.NETWORK_PRECISION != AUTO:
         lacking = "this model" if processor_has(wanted) else "this processor"
         done += f" NETWORK_PRECISION asks for {wanted}, which {lacking} has not got."
     return Finding("analysis", True, done)

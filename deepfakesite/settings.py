@@ -155,9 +155,9 @@ UNMASK = Limits(
     job_timeout_s=env.float("JOB_TIMEOUT_S", default=_defaults.job_timeout_s),
     max_lost_leases=env.int("MAX_LOST_LEASES", default=_defaults.max_lost_leases),
 )
-NETWORK_PRECISION = env.str("NETWORK_PRECISION", default="float32")  # see detector/precision.py
-if NETWORK_PRECISION not in ("float32", "bfloat16", "int8"):
-    raise ImproperlyConfigured("NETWORK_PRECISION is float32, bfloat16 or int8.")
+NETWORK_PRECISION = env.str("NETWORK_PRECISION", default="auto")  # see detector/precision.py
+if NETWORK_PRECISION not in ("auto", "float32", "bfloat16", "int8"):  # named here: settings import no network
+    raise ImproperlyConfigured("NETWORK_PRECISION is auto, float32, bfloat16 or int8.")
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
 if RETENTION_DAYS < 0:
     raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")

@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
     )
     command.add_argument("--text", action="store_true", help="print a summary in words instead of JSON")
     add_depth(command)
-    add_precision(command)
+    add_precision(command, "float32")
     add_limits(command)
     command.set_defaults(run=_evaluate)
 
@@ -77,6 +77,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from detector import evaluate, evaluate_text  # noqa: PLC0415 -- slow import
     from detector.evaluate_kinds import read_kinds  # noqa: PLC0415 -- slow import
     from detector.evaluate_rows import ManifestError  # noqa: PLC0415 -- slow import
+    from detector.precision import available  # noqa: PLC0415 -- slow import
     from detector.progress import Progress  # noqa: PLC0415 -- slow import
 
     if options.jobs < 1:
@@ -92,7 +93,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                 options.jobs,
                 read_kinds(options.kinds) if options.kinds else None,
                 options.metadata_baseline,
-                precision_of(options, release),
+                available(precision_of(options, release), release),
             )
             evaluation = evaluate.evaluate(
                 order,

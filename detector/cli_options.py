@@ -59,21 +59,24 @@ def add_depth(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", type=Path, metavar="FOLDER", help="the model to use (default: the one installed)")
 
 
-def add_precision(command: argparse.ArgumentParser) -> None:
+def add_precision(command: argparse.ArgumentParser, default: str = "auto") -> None:
     """What the network computes in."""
     command.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "int8"),
-        default="float32",
-        help="bfloat16 and int8 are faster where the processor has them, and round otherwise (default: float32)",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        default=default,
+        help="bfloat16 and int8 are faster where the processor has them, and round otherwise; auto is int8 where "
+        "processor and model have it, else float32 (default: %(default)s)",
     )
 
 
 def precision_of(options: argparse.Namespace, *models: "Release") -> "Precision":
-    """What was asked for; Refused where this processor or a model has not got it: something else is not meant."""
-    from detector.precision import Precision, model_has, processor_has  # noqa: PLC0415 -- slow import
+    """What was asked for; Refused where it was named and this processor or a model has not got it."""
+    from detector.precision import AUTO, asked_for, model_has, processor_has  # noqa: PLC0415 -- slow import
 
-    wanted = Precision(options.precision)
+    wanted = asked_for(options.precision)
+    if options.precision == AUTO:  # each network is then loaded in what it can have
+        return wanted
     if not processor_has(wanted):
         raise Refused(f"On this processor nothing is computed in {wanted}; leave --precision out.")
     for model in models:

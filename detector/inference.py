@@ -1,8 +1,8 @@
 """The network served: crops to frame logits, class activation maps and track logits, on a CPU without torch.
 
-The backbone runs in OpenVINO at single precision unless asked otherwise (precision.py), so that a machine with other
-instructions gives the same answer up to rounding; the temporal head is a few matrix products in NumPy. Both read the
-same safetensors weights as model.py.
+The backbone runs in OpenVINO in the precision that is asked for (precision.py); at single precision a machine with
+other instructions gives the same answer up to rounding. The temporal head is a few matrix products in NumPy. Both read
+the same safetensors weights as model.py.
 """
 
 from collections.abc import Callable

@@ -17,6 +17,7 @@ from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.hands import Hands
 from detector.inference import FrameOutput, Network
+from detector.precision import Precision
 from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
 from detector.stopwatch import Spent, Stopwatch
@@ -24,9 +25,11 @@ from detector.stream import Limits, StreamInfo
 from detector.tracking import Sighting
 
 STAGES = ("reading", "faces", "judging", "drawing")
-STAGE_ENDS = {  # shares of the whole, by what the stages cost with each backbone, 60 frames of 1080p (bench)
-    "resnext50_32x4d": {"reading": 0.03, "faces": 0.75, "judging": 0.9, "drawing": 1.0},
-    "clip_vit_b16": {"reading": 0.01, "faces": 0.26, "judging": 0.96, "drawing": 1.0},
+# What 60 frames of 1080p take on two cores (bench), for shares of the whole; judging by backbone and precision.
+STAGE_S = {"reading": 0.3, "faces": 3.4, "drawing": 0.6}
+JUDGING_S = {
+    "resnext50_32x4d": {Precision.FLOAT32: 1.5, Precision.BFLOAT16: 0.7, Precision.INT8: 0.5},
+    "clip_vit_b16": {Precision.FLOAT32: 14.0, Precision.BFLOAT16: 8.2, Precision.INT8: 4.5},
 }
 # Stages whose time is told, in order. probe: the decoder's start, the first frame, and the wait for the hash; decode:
 # the wait for frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
@@ -131,10 +134,9 @@ class _Job:
 
     def progress(self, stage: str, share: float) -> None:
         """``share`` of this stage, 0 to 1."""
-        ends = STAGE_ENDS[self.network.release.network.backbone]
-        before = [ends[name] for name in STAGES[: STAGES.index(stage)]]
-        begin = before[-1] if before else 0.0
-        self.on_progress(stage, begin + share * (ends[stage] - begin))
+        seconds = {**STAGE_S, "judging": JUDGING_S[self.network.release.network.backbone][self.network.precision]}
+        before = sum(seconds[name] for name in STAGES[: STAGES.index(stage)])
+        self.on_progress(stage, min(1.0, (before + share * seconds[stage]) / sum(seconds.values())))
 
     def check(self) -> None:
         if self.should_stop():

@@ -2,6 +2,8 @@
 
 bfloat16 (8 bits of mantissa) takes about half the time, int8 (int8.py) about a third. Both round otherwise, and so does
 another processor: the same video gives slightly other numbers there. A report says which precision it was made in.
+An installation that asks for nothing computes in int8 where it can: what that does to a model's answers was
+measured when its plan was made (training/quantise.py).
 """
 
 from enum import StrEnum
@@ -10,6 +12,7 @@ from pathlib import Path
 from detector.release import Release
 
 CPU_INFO = Path("/proc/cpuinfo")  # Linux's
+AUTO = "auto"  # the word for: int8 where processor and model have it, else single precision
 VNNI = {"avx512_vnni", "avx_vnni"}  # without, two products are added in 16 bits and cut off, and little is gained
 
 
@@ -26,6 +29,11 @@ HINTS = {  # as OpenVINO calls them; of what is not rounded to int8 as well
     Precision.BFLOAT16: "bf16",
     Precision.INT8: "f32",
 }
+
+
+def asked_for(word: str) -> Precision:
+    """What a setting or an option means: the name of a precision, or AUTO, which is int8 where it can be had."""
+    return Precision.INT8 if word == AUTO else Precision(word)
 
 
 def available(wanted: Precision, release: Release) -> Precision:
@@ -66,5 +74,5 @@ def _flags() -> set[str]:
 
 
 def suffix(precision: str) -> str:
-    """What to say behind a model's name: " in bfloat16", or nothing for the usual one."""
+    """What to say behind a model's name: " in bfloat16", or nothing for single precision."""
     return "" if precision == Precision.FLOAT32 else f" in {precision}"

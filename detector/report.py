@@ -104,7 +104,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything an analysis found; the same video, model and settings give the same numbers (timings apart)."""
+    """Everything an analysis found; same video, model, precision and settings, same numbers (timings apart)."""
 
     verdict: Verdict
     probability_fake: float | None

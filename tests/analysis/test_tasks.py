@@ -137,11 +137,14 @@ def test_network_is_loaded_once_for_several_analyses(analysis: Analysis, detecto
     assert detector.calls[0]["network"] is detector.calls[1]["network"]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize(
+    ("setting", "precision"),
+    [("auto", "int8"), ("float32", "float32"), ("bfloat16", "bfloat16"), ("int8", "int8")],
+)
 def test_network_computes_in_what_the_installation_is_set_to(
-    analysis: Analysis, detector: Detector, precision: str
+    analysis: Analysis, detector: Detector, setting: str, precision: str
 ) -> None:
-    with override_settings(NETWORK_PRECISION=precision):
+    with override_settings(NETWORK_PRECISION=setting):
         run(analysis)
 
     assert detector.precision == precision

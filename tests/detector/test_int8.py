@@ -21,6 +21,7 @@ from detector.precision import Precision, available
 from detector.release import INT8, MODELS_DIR, Calibration, CropShape, Decision, load_release, releases
 from detector.runtime import core
 from detector.training import packs, quantise
+from detector.training.__main__ import main as training_main
 from detector.training.export import write_checksums, write_release
 from detector.training.packs import Clip, CropRow, Pack
 from detector.weights import stored
@@ -148,7 +149,29 @@ def test_quantising_writes_a_bound_for_every_convolution_of_the_blocks(
         load_network(release), load_network(release, precision=Precision.INT8), pack_of(tmp_path / "val.npz", 64, 1.45)
     )
     assert found.clips == 4
+    assert found.verdicts == 0
     assert 0 < found.mean <= found.most < 0.05
+
+
+def test_a_plan_that_could_not_be_measured_is_taken_back(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, tmp_path, "avx512_vnni")
+    sums = (folder / "SHA256SUMS").read_text()
+    train, val = tmp_path / "train.npz", tmp_path / "val.npz"
+    pack_of(train, 96, 2.0)
+    pack_of(val, 64, 1.45)
+
+    def fail(*_given: object) -> quantise.Difference:
+        raise ValueError("the pack does not hold both genuine and fake clips that can be judged")
+
+    monkeypatch.setattr(quantise, "compare", fail)
+    given = ["quantise", str(folder), "--videos", str(train), "--validation", str(val)]
+
+    assert training_main(given) == 2
+    assert "does not hold both genuine and fake clips" in capsys.readouterr().err
+    assert (folder / "SHA256SUMS").read_text() == sums
+    assert not load_release(folder).is_quantised
 
 
 def test_a_plan_is_not_replaced(folder: Path, tmp_path: Path) -> None:

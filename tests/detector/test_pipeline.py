@@ -10,7 +10,8 @@ import pytest
 from detector import tracking
 from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
-from detector.pipeline import STAGE_ENDS, STAGES, TIMED, Settings, analyze
+from detector.pipeline import JUDGING_S, STAGE_S, STAGES, TIMED, Settings, analyze
+from detector.precision import Precision
 from detector.reader import Reader
 from detector.release import Release, default_release, releases
 from detector.report import Reason, Report, Verdict
@@ -105,17 +106,14 @@ def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tu
 
     shares = [share for _, share in heard]
     assert shares == sorted(shares)
-    assert shares[-1] == 1.0
+    assert shares[-1] == pytest.approx(1.0)
     assert list(dict.fromkeys(stage for stage, _ in heard)) == list(STAGES)
 
 
 @pytest.mark.parametrize("release", releases(), ids=lambda release: release.name)
-def test_every_shipped_model_has_shares_for_its_progress(release: Release) -> None:
-    ends = STAGE_ENDS[release.network.backbone]
-
-    assert list(ends) == list(STAGES)
-    assert list(ends.values()) == sorted(ends.values())
-    assert ends["drawing"] == 1.0
+def test_every_shipped_model_has_a_share_for_judging_in_every_precision(release: Release) -> None:
+    assert set(JUDGING_S[release.network.backbone]) == set(Precision)
+    assert {*STAGE_S, "judging"} == set(STAGES)
 
 
 def test_a_report_survives_json(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:

@@ -1,16 +1,18 @@
 """A network computes in what was asked for where the processor can, else in single precision, and says which."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from detector import runtime
+from detector import evaluate, precision, runtime
 from detector.bench.children import in_child
-from detector.cli import main
+from detector.cli import _parser, main
+from detector.cli_options import precision_of
 from detector.inference import load_network
 from detector.pipeline import Settings, analyze
-from detector.precision import HINTS, Precision, available
+from detector.precision import AUTO, HINTS, Precision, asked_for, available
 from detector.release import default_release
 from detector.report import Report
 from tests import videos
@@ -38,6 +40,42 @@ def test_bfloat16_is_had_where_the_processor_has_it(
 
     assert available(Precision.BFLOAT16, default_release()) is bfloat16_becomes
     assert available(Precision.FLOAT32, default_release()) is Precision.FLOAT32
+
+
+def test_where_nobody_asks_it_is_the_fastest_that_was_measured() -> None:
+    assert asked_for(AUTO) is Precision.INT8
+    assert [asked_for(one.value) for one in Precision] == list(Precision)
+
+
+@pytest.mark.parametrize(("command", "chosen"), [("analyze", AUTO), ("bench", AUTO), ("evaluate", "float32")])
+def test_a_model_is_measured_as_it_was_trained_and_served_as_is_fastest(command: str, chosen: str) -> None:
+    given = [command] if command == "bench" else [command, "one.mp4"]
+    assert _parser().parse_args(given).precision == chosen
+
+
+def test_auto_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "processor_has", lambda wanted: False)
+
+    assert precision_of(Namespace(precision=AUTO), default_release()) is Precision.INT8
+
+
+def test_figures_carry_the_precision_that_they_were_computed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[Precision] = []
+
+    def note(order: evaluate.Order, *_rest: object) -> dict[str, object]:
+        ordered.append(order.precision)
+        return {}
+
+    monkeypatch.setattr(evaluate, "evaluate", note)
+    for wanted, has_int8 in (("auto", False), ("auto", True), ("float32", True)):
+        monkeypatch.setattr(precision, "processor_has", lambda _precision, has_int8=has_int8: has_int8)
+        main(
+            ["evaluate", str(tmp_path / "videos.csv"), "--split", "val", "--out", str(tmp_path), "--precision", wanted]
+        )
+
+    assert ordered == [Precision.FLOAT32, Precision.INT8, Precision.FLOAT32]
 
 
 def judged(precision: Precision) -> tuple[Precision, str, np.ndarray]:

@@ -32,7 +32,7 @@ def _report(verdict: Verdict, probability: float | None, confidence: float | Non
     )
 
 
-def test_the_precision_is_said_where_it_is_not_the_usual_one(release: Release) -> None:
+def test_the_precision_is_said_where_it_is_not_single(release: Release) -> None:
     report = _report(Verdict.FAKE, 0.973, 0.973)
     rounded = dataclasses.replace(report, model=dataclasses.replace(report.model, precision="bfloat16"))
 

@@ -170,6 +170,22 @@ def test_a_clip_of_a_face_is_analysed_to_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
+def test_the_default_says_what_it_came_to_and_asks_for_nothing(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NETWORK_PRECISION = "auto"
+    monkeypatch.setattr(precision, "processor_has", lambda wanted: wanted is not precision.Precision.INT8)
+    clip = tmp_path / "clip.mp4"
+    examination.decoder(clip)
+
+    finding = examination.analysis(clip, tmp_path)
+
+    assert finding.well
+    assert " s, in float32; the verdict is " in finding.sentence
+    assert "NETWORK_PRECISION" not in finding.sentence
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(("processor_can", "lacking"), [(False, "this processor"), (True, "this model")])
 def test_a_precision_that_cannot_be_had_is_said(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, processor_can: bool, lacking: str
@@ -241,4 +257,4 @@ def test_a_precision_that_nobody_knows_is_refused_at_the_start(tmp_path: Path) -
     refused = manage(tmp_path, "check", NETWORK_PRECISION="half")
 
     assert refused.returncode != 0
-    assert "NETWORK_PRECISION is float32, bfloat16 or int8." in refused.stderr
+    assert "NETWORK_PRECISION is auto, float32, bfloat16 or int8." in refused.stderr

@@ -45,7 +45,7 @@ def settings_with(folder: Path, **environment: str) -> dict[str, Any]:
         "import json; from deepfakesite import settings as s; print(json.dumps({"
         "'media': str(s.MEDIA_ROOT), 'database': str(s.DATABASES['default']['NAME']), 'redis': s.REDIS_URL,"
         "'debug': s.DEBUG, 'secure': s.SESSION_COOKIE_SECURE, 'bytes': s.UNMASK.max_upload_bytes,"
-        "'key': s.SECRET_KEY, 'proxy': s.SECURE_PROXY_SSL_HEADER}))"
+        "'key': s.SECRET_KEY, 'precision': s.NETWORK_PRECISION, 'proxy': s.SECURE_PROXY_SSL_HEADER}))"
     )
     clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     result = subprocess.run(
@@ -73,6 +73,7 @@ def test_one_folder_holds_everything_that_changes(tmp_path: Path) -> None:
     assert found["media"] == str(tmp_path / "media")
     assert found["database"] == str(tmp_path / "unmask.sqlite3")
     assert found["redis"] == f"unix://{tmp_path}/valkey.sock"
+    assert found["precision"] == "auto"
     assert (tmp_path / "secret_key").read_text(encoding="ascii") == found["key"]
 
 
