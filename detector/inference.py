@@ -13,7 +13,7 @@ import openvino
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from detector import int8, memoryless, resnext, vit_graph, weights
+from detector import efficientnet_graph, int8, memoryless, resnext, vit_graph, weights
 from detector.errors import DetectorError, ErrorCode
 from detector.hands import cores
 from detector.logistic import sigmoid
@@ -149,6 +149,8 @@ def build_graph(release: Release, arrays: weights.Arrays) -> openvino.Model:
     match release.network.backbone:
         case "resnext50_32x4d":
             return resnext.build(weights.SinglePrecision(arrays), release.crop.size)
+        case "efficientnet_lite2":
+            return efficientnet_graph.build(weights.SinglePrecision(arrays), release.crop.size)
         case "clip_vit_b16":
             return vit_graph.build(arrays, release.crop.size)
         case other:

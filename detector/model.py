@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from detector import torchvision_schemas
+from detector.efficientnet import EfficientNetLite2
 from detector.release import NetworkShape
 from detector.vit import VisionTransformer
 
@@ -27,8 +28,10 @@ def build_backbone(name: str) -> nn.Module:
     """The backbone without pooling and classifier: (N, 3, S, S) -> (N, C, s, s). Raises ValueError otherwise."""
     if name == "clip_vit_b16":
         return VisionTransformer()
+    if name == "efficientnet_lite2":
+        return EfficientNetLite2()
     if name != "resnext50_32x4d":
-        raise ValueError(f"No backbone is called {name!r}; choose resnext50_32x4d or clip_vit_b16.")
+        raise ValueError(f"No backbone is called {name!r}; choose resnext50_32x4d, efficientnet_lite2 or clip_vit_b16.")
     whole = resnext50_32x4d(weights=None)
     parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     backbone = nn.Sequential()

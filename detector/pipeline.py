@@ -17,7 +17,7 @@ from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.hands import Hands
 from detector.inference import FrameOutput, Network
-from detector.precision import Precision
+from detector.precision import Precision, of_finder
 from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
 from detector.stopwatch import Spent, Stopwatch
@@ -29,6 +29,7 @@ STAGES = ("reading", "faces", "judging", "drawing")
 STAGE_S = {"reading": 0.3, "faces": 3.4, "drawing": 0.6}
 JUDGING_S = {
     "resnext50_32x4d": {Precision.FLOAT32: 1.5, Precision.BFLOAT16: 0.7, Precision.INT8: 0.5},
+    "efficientnet_lite2": {Precision.FLOAT32: 1.0, Precision.BFLOAT16: 0.7, Precision.INT8: 1.0},
     "clip_vit_b16": {Precision.FLOAT32: 14.0, Precision.BFLOAT16: 8.2, Precision.INT8: 4.5},
 }
 # Stages whose time is told, in order. probe: the decoder's start, the first frame, and the wait for the hash; decode:
@@ -159,6 +160,7 @@ class _Job:
                 on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
                 stopwatch=self.watch,
                 hands=hands,
+                precision=of_finder(self.network.precision),
             )
 
     def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:

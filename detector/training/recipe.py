@@ -42,6 +42,7 @@ class Learning:
     tuned: Literal["all", "norms"] = "all"  # norms: layer norms and head alone
     kept_patches: int | None = None  # of a transformer's input in a training step; all when not given
     whole_share: float = 0.0  # of the run, at its end, in which no patches are left out, as in serving
+    head_batches: int = 0  # that fit the frame head before a run's first step, unless it has a --start (head_first.py)
     ranked: float = 0.0  # weight of the loss of a pair's order (see train.pair_order_loss) beside the cross-entropy
     rate: float = 3e-4
     head_rate: float = 1e-3
@@ -56,6 +57,10 @@ class Learning:
     def __post_init__(self) -> None:
         if self.tuned not in ("all", "norms"):
             raise ValueError(f"tuned is all or norms, not {self.tuned!r}")
+        if self.head_batches < 0 or self.head_batches == 1:
+            raise ValueError("head_batches is 0, for none, or 2 and more, since some are kept aside")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError("a run has at least one step")
         if min(self.seconds, self.rate, self.head_rate, self.clip_crops, self.save_every_s + 1) <= 0:
             raise ValueError("seconds, rates and clip_crops are above nothing")
         if not (0 <= self.taught <= 1 and 0 <= self.whole_share <= 1 and 0 <= self.average < 1 and self.ranked >= 0):

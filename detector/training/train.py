@@ -3,8 +3,9 @@
 import copy
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from torch.nn import functional
 from detector import metrics
 from detector.model import Detector
 from detector.release import CropShape, NetworkShape
+from detector.training import head_first
 from detector.training.networks import load_tuned, new_model
 from detector.training.packs import Pack
 from detector.training.pairs import PairBatches, loader, normalised
 from detector.training.recipe import Recipe
 from detector.training.teacher import Teacher, resized
 from detector.vit_shape import PATCH, SIZE
+
+HEAD_SEED = 500_009  # added to the run's seed, so that the head is fitted on batches that training does not see
 
 
 def train(
@@ -45,21 +49,21 @@ def train(
     ``regenerated``: see ``pairs.PairBatches``.
     The result is ``averaged`` in checkpoint.pt.
     """
-    if teacher is not None and teacher.crop.margin != recipe.crop.margin:
-        raise ValueError("The teacher cuts faces with another margin than the recipe; give both the same.")
-    validation.check(recipe.crop)
-    shared = {clip.source for clip in videos.clips} & {clip.source for clip in validation.clips}
-    if shared:
-        raise ValueError(f"{min(shared)} is a source in training and validation; prepare them apart")
-    if recipe.network.base is not None and backbone is None:
-        raise ValueError(f"the recipe tunes {recipe.network.base}; give it with --initial")
+    _check(recipe, videos, validation, backbone is not None, teacher)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learning = recipe.learning
     run = _Run(recipe, backbone, folder, device, start)
     run.resume()
     shape = recipe.crop if teacher is None else teacher.crop
-    batches = PairBatches(videos, photographs, shape, recipe.mixture, learning.seed, run.step, regenerated)
+
+    def drawn_from(seed: int, step: int) -> PairBatches:
+        return PairBatches(videos, photographs, shape, recipe.mixture, seed, step, regenerated)
+
+    if learning.head_batches and run.step == 0 and start is None:
+        first = islice(loader(drawn_from(learning.seed + HEAD_SEED, 0), workers), learning.head_batches)
+        run.fit_head(first)
+    batches = drawn_from(learning.seed, run.step)
     losses: list[float] = []
     for x, labels in loader(batches, workers):
         if not run.spend():
@@ -76,6 +80,18 @@ def train(
             run.save()
     run.log(validate(run.averaged, validation, device, learning.clip_crops))
     run.save()
+
+
+def _check(recipe: Recipe, videos: Pack, validation: Pack, has_backbone: bool, teacher: Teacher | None) -> None:
+    """Raises ValueError where what ``train`` was given does not fit together."""
+    if teacher is not None and teacher.crop.margin != recipe.crop.margin:
+        raise ValueError("The teacher cuts faces with another margin than the recipe; give both the same.")
+    validation.check(recipe.crop)
+    shared = {clip.source for clip in videos.clips} & {clip.source for clip in validation.clips}
+    if shared:
+        raise ValueError(f"{min(shared)} is a source in training and validation; prepare them apart")
+    if recipe.network.base is not None and not has_backbone:
+        raise ValueError(f"the recipe tunes {recipe.network.base}; give it with --initial")
 
 
 def pair_order_loss(logits: Tensor) -> Tensor:
@@ -168,6 +184,12 @@ class _Run:
             for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
                 group["peak"] = peak  # the recipe's, which may have changed
             self.step, self.spent_s = state["step"], state["spent_s"]
+
+    def fit_head(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fit the frame head before the first step; its time counts as the run's."""
+        fitted = head_first.fit(self.model, batches, self.recipe.crop.size)
+        self.averaged.frame_head.load_state_dict(self.model.frame_head.state_dict())
+        self.log({f"head_{name}": value for name, value in asdict(fitted).items()})
 
     def spend(self) -> bool:
         """Count the time since the last call and set the learning rates; False when the plan's time is over."""

@@ -17,6 +17,7 @@ from detector.release import Release, default_release, releases
 from detector.report import Reason, Report, Verdict
 from detector.stopwatch import Stopwatch
 from detector.tracking import Sighting
+from detector.training.recipe import RECIPES, read_recipe
 from tests import videos
 
 
@@ -114,6 +115,10 @@ def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tu
 def test_every_shipped_model_has_a_share_for_judging_in_every_precision(release: Release) -> None:
     assert set(JUDGING_S[release.network.backbone]) == set(Precision)
     assert {*STAGE_S, "judging"} == set(STAGES)
+
+
+def test_so_has_every_backbone_that_can_be_trained() -> None:
+    assert set(JUDGING_S) == {read_recipe(path).network.backbone for path in RECIPES.glob("*.toml")}
 
 
 def test_a_report_survives_json(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:

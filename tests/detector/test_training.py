@@ -266,6 +266,34 @@ def test_training_learns_which_is_which(tmp_path: Path) -> None:
     assert log[-1]["matched_auc"] == 1.0
 
 
+def test_a_head_fitted_first_knows_which_is_which_before_the_first_step(tmp_path: Path) -> None:
+    videos_, validation = bright_and_dark(tmp_path, 96, 2.0, "a"), bright_and_dark(tmp_path, 64, 1.45, "b")
+    recipe = replace(tiny(seconds=1e-9, head_batches=6), mixture=only("paired", pairs=4))
+    torch.manual_seed(0)
+    backbone = Detector().backbone.state_dict()
+
+    train.train(videos_, videos_, validation, backbone, recipe, tmp_path / "run", workers=0)
+
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert log[0]["head_crops"] == 6 * 2 * 4
+    assert log[0]["head_loss"] < 0.5
+    assert "loss" not in log[-1]  # no step was made
+    assert log[-1]["matched_auc"] == 1.0
+    assert torch.equal(state["averaged"]["backbone.conv1.weight"], backbone["conv1.weight"])
+    assert torch.equal(state["averaged"]["frame_head.weight"], state["model"]["frame_head.weight"])
+
+
+def test_a_head_is_fitted_first_once(pack: Pack, validation: Pack, tmp_path: Path) -> None:
+    """A run that goes on has a head that has learnt more since."""
+    backbone = Detector().backbone.state_dict()
+    train.train(pack, pack, validation, backbone, tiny(steps=1, head_batches=2), tmp_path / "run", workers=0)
+    train.train(pack, pack, validation, backbone, tiny(steps=2, head_batches=2), tmp_path / "run", workers=0)
+
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert ["head_crops" in line for line in log] == [True, False, False]
+
+
 def test_training_and_validation_share_nobody(pack: Pack, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ann is a source in training and validation"):
         train.train(pack, pack, replace(pack, size=64, margin=1.45), None, tiny(steps=1), tmp_path / "run")
@@ -454,7 +482,11 @@ def test_a_release_read_into_torch_answers_as_it_does_when_served(pack: Pack, tm
 
 
 def test_the_recipes_at_hand_can_be_read_and_an_odd_one_says_so(tmp_path: Path) -> None:
-    assert {read_recipe(path).name for path in RECIPES.glob("*.toml")} == {"clip-vit-b16", "resnext50-lstm"}
+    assert {read_recipe(path).name for path in RECIPES.glob("*.toml")} == {
+        "clip-vit-b16",
+        "efficientnet-lite2-lstm",
+        "resnext50-lstm",
+    }
     (tmp_path / "odd.toml").write_text('name = "odd"\n[learning]\nspeed = 3\n')
 
     with pytest.raises(ValueError, match=r"odd\.toml is no recipe"):
