@@ -68,13 +68,6 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--limit", type=int, metavar="N", help="so many videos, spread over data sets and sources")
     command.add_argument("--out", type=Path, metavar="FILE", help="keeps what is found, for a later comparison")
     command.add_argument("--since", type=Path, metavar="FILE", help="what was kept earlier; prints what changed")
-    command.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="in which faces are found; bfloat16 in an analysis in bfloat16 or int8, where the processor has it "
-        "(default: float32)",
-    )
     add_depth(command)
     add_limits(command)
     command.set_defaults(run=_faces)
@@ -162,7 +155,7 @@ def _faces(options: argparse.Namespace) -> int:
     if options.limit is not None and options.limit < 1:
         raise Refused("The number of videos must be at least 1.")
     check_frames(options.frames)
-    shape, precision = release_of(options.model).crop, precision_of(options)
+    shape = release_of(options.model).crop
     try:
         before = evaluate_faces.read(options.since) if options.since else {}
         clips = chosen(read_manifest(options.manifest, options.split), options.limit)
@@ -175,7 +168,6 @@ def _faces(options: argparse.Namespace) -> int:
             shape,
             limits_of(options),
             lambda done: bar.show(f"{done} of {len(clips)} videos", done / len(clips)),
-            precision,
         )
     if options.out:
         evaluate_faces.write(found, options.out)

@@ -1,6 +1,7 @@
 """Builds EfficientNet-Lite2 as an OpenVINO graph from the weights that efficientnet.py holds in torch.
 
-Batch normalisation is folded into the convolutions.
+Batch normalisation is folded into the convolutions. None has a name for int8.py: what enters those that widen a block
+is positive and negative, and a plan's ranges begin at 0.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from detector.efficientnet_shape import CENTRE, EPSILON, SPAN, STAGES, STEM, Stage, padding
+from detector.efficientnet_shape import EPSILON, MEAN, STAGES, STD, STEM, Stage, padding
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -23,15 +24,15 @@ def build(weights: Weights, size: int) -> openvino.Model:
     """
     picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
     x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-    x = ops.divide(ops.subtract(x, np.float32(CENTRE)), np.float32(SPAN))
+    x = ops.divide(ops.subtract(x, np.float32(MEAN)), np.float32(STD))
     builder = _Builder(weights, size)
     x = _relu6(builder.convolution(x, "backbone.stem", 3, stride=2))
-    index, width = 0, STEM
+    index, channels = 0, STEM
     for stage in STAGES:
         for stride in (stage.stride, *[1] * (stage.blocks - 1)):
-            y = builder.residual(x, f"backbone.blocks.{index}", stage, stride)
-            x = ops.add(x, y) if stride == 1 and width == stage.channels else y
-            index, width = index + 1, stage.channels
+            y = builder.inside_block(x, f"backbone.blocks.{index}", stage, stride)
+            x = ops.add(x, y) if stride == 1 and channels == stage.channels else y
+            index, channels = index + 1, stage.channels
     x = _relu6(builder.convolution(x, "backbone.head", 1))
     pooled = ops.reduce_mean(x, np.array([2, 3]), keep_dims=False)
     head = weights["frame_head.weight"].reshape(1, -1, 1, 1)
@@ -45,7 +46,8 @@ class _Builder:
     def __init__(self, weights: Weights, size: int) -> None:
         self.weights, self.size = weights, size
 
-    def residual(self, x: openvino.Node, name: str, stage: Stage, stride: int) -> openvino.Node:
+    def inside_block(self, x: openvino.Node, name: str, stage: Stage, stride: int) -> openvino.Node:
+        """What an inverted residual block adds to its input, or makes of it."""
         if stage.expansion > 1:
             x = _relu6(self.convolution(x, f"{name}.expand", 1))
         x = _relu6(self.convolution(x, f"{name}.depthwise", stage.kernel, stride, depthwise=True))

@@ -1,5 +1,4 @@
-"""The numbers of EfficientNet-Lite2 (Tan and Le, ICML 2019; its Lite form), for efficientnet.py in torch and
-efficientnet_graph.py in OpenVINO.
+"""The numbers of EfficientNet-Lite2 (Tan and Le, ICML 2019; its Lite form), for torch and for OpenVINO.
 
 Lite2 is EfficientNet-B0 with 1.1 times the channels and 1.2 times the blocks, without squeeze-and-excitation and with
 ReLU6, so that it runs well on small processors. Stem, head and the two stages at the ends keep B0's size.
@@ -9,13 +8,13 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """Inverted residual blocks (Sandler et al., CVPR 2018) of one output width; the first may halve the sides."""
+    """Inverted residual blocks (Sandler et al., CVPR 2018) of one output width."""
 
     blocks: int
     kernel: int  # of the depthwise convolution, in pixels
-    stride: int  # of the first block
+    stride: int  # of the first block; the others have 1
     expansion: int  # of the channels inside a block
-    channels: int
+    channels: int  # that a block gives
 
 
 STEM, HEAD = 32, 1280  # channels
@@ -29,7 +28,7 @@ STAGES = (
     Stage(1, 3, 1, 6, 352),
 )
 EPSILON = 1e-3  # of the batch normalisations
-CENTRE, SPAN = 127.0, 128.0  # pictures are taken as (pixel - CENTRE) / SPAN
+MEAN, STD = 127.0, 128.0  # by which the network was trained to have pixels normalised, instead of by ImageNet's
 
 
 def padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from detector.crops import CHIN, NOSE_TIP
 from detector.evaluate_rows import Clip
 from detector.faces import iou
 from detector.following import follow
-from detector.precision import Precision
 from detector.reader import Reader
 from detector.release import CropShape
 from detector.stream import Limits
@@ -36,17 +35,12 @@ def note(
     shape: CropShape,
     limits: Limits | None = None,
     on_clip: Callable[[int], None] | None = None,
-    precision: Precision = Precision.FLOAT32,
 ) -> Found:
-    """The faces of the people that are followed through ``frames`` frames of each clip. Raises as a Reader does.
-
-    ``precision`` is the face finder's.
-    """
+    """The faces of the people that are followed through ``frames`` frames of each clip. Raises as a Reader does."""
     found: Found = {}
     for clip in clips:
         with Reader(clip.path, limits or Limits()) as reader:
-            pictures = reader.sample(frames)
-            followed = follow(pictures, shape, max_faces=MAX_FACES, max_people=MAX_PEOPLE, precision=precision)
+            followed = follow(reader.sample(frames), shape, max_faces=MAX_FACES, max_people=MAX_PEOPLE)
         by_frame: list[list[dict[str, Any]]] = [[] for _ in followed.frames]
         for track in followed.tracks:
             for seen in track:

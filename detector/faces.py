@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from detector import blazeface
 from detector.hands import ALONE, Hands
-from detector.precision import Precision
 from detector.pyramid import Pyramid, halvings
 
 HOG_LONGER_SIDE = 640
@@ -63,26 +62,20 @@ class Face:
     score: float  # of the finder, 0 to 1; 1 for HOG
 
 
-def find(
-    picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE, precision: Precision = Precision.FLOAT32
-) -> list[Face]:
+def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> list[Face]:
     """The faces of a (H, W, 3) uint8 RGB picture, largest first, at most ``max_faces``.
 
     About 20 ms for a small frame with one face, and 60 ms for one of 1080p, which is searched in ten regions. ``hands``
-    do the parts side by side; the answer is the same. ``precision`` is BlazeFace's; HOG and landmarks have but one.
+    do the parts side by side; the answer is the same.
     """
-    hits = _hits(picture, _regions(picture.shape[1], picture.shape[0]), hands, precision)
-    agreed = hands.map(lambda hit: _is_face(picture, *hit, precision), hits)
+    hits = _hits(picture, _regions(picture.shape[1], picture.shape[0]), hands)
+    agreed = hands.map(lambda hit: _is_face(picture, *hit), hits)
     proven = [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face]
     return _faces(picture, proven or _filling(picture), max_faces, hands)
 
 
 def find_near(
-    picture: NDArray[np.uint8],
-    expected: Sequence[Box],
-    max_faces: int,
-    hands: Hands = ALONE,
-    precision: Precision = Precision.FLOAT32,
+    picture: NDArray[np.uint8], expected: Sequence[Box], max_faces: int, hands: Hands = ALONE
 ) -> list[Face] | None:
     """As ``find``, but looking only at the whole picture and near ``expected`` faces, which need not be proven again.
 
@@ -92,8 +85,8 @@ def find_near(
     near = [_near(box, width, height) for box in expected]
     if 1 + len(near) >= len(_regions(width, height)):
         return None
-    hits = _hits(picture, [(0, 0, width, height), *near], hands, precision)
-    agreed = hands.map(lambda hit: is_among(hit[0], expected) or _is_face(picture, *hit, precision), hits)
+    hits = _hits(picture, [(0, 0, width, height), *near], hands)
+    agreed = hands.map(lambda hit: is_among(hit[0], expected) or _is_face(picture, *hit), hits)
     return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
 
 
@@ -149,13 +142,11 @@ def _filling(picture: NDArray[np.uint8]) -> list[tuple[Box, float]]:
     ]
 
 
-def _is_face(picture: NDArray[np.uint8], box: Box, score: float, precision: Precision) -> bool:
-    return score >= SURE_SCORE or _is_face_from_close_up(picture, box, score < DOUBTFUL_SCORE, precision)
+def _is_face(picture: NDArray[np.uint8], box: Box, score: float) -> bool:
+    return score >= SURE_SCORE or _is_face_from_close_up(picture, box, score < DOUBTFUL_SCORE)
 
 
-def _is_face_from_close_up(
-    picture: NDArray[np.uint8], box: Box, by_hog_alone: bool, precision: Precision = Precision.FLOAT32
-) -> bool:
+def _is_face_from_close_up(picture: NDArray[np.uint8], box: Box, by_hog_alone: bool = False) -> bool:
     """Whether BlazeFace again, or HOG at a lower threshold, finds a face when shown little else. About 5 to 15 ms.
 
     ``by_hog_alone``: only HOG counts, and at the threshold that it has by itself.
@@ -169,7 +160,7 @@ def _is_face_from_close_up(
         )
 
     if not by_hog_alone:
-        again = blazeface.detect(close_up, CLOSE_UP_MIN_SCORE, precision)
+        again = blazeface.detect(close_up, CLOSE_UP_MIN_SCORE)
         if is_there(_box_of(keypoints) for keypoints in again.keypoints):
             return True
     return is_there(_hog_boxes(close_up, 0.0 if by_hog_alone else CLOSE_UP_HOG_THRESHOLD))
@@ -198,15 +189,13 @@ def _shared_area(a: Box, b: Box) -> float:
     return width * height if width > 0 and height > 0 else 0.0
 
 
-def _hits(
-    picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands, precision: Precision
-) -> list[tuple[Box, float]]:
+def _hits(picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands) -> list[tuple[Box, float]]:
     """What BlazeFace finds in the regions: best first, each face once, none too narrow, boxes as HOG draws them."""
     pyramid = Pyramid(picture, max(halvings(max(width, height), SHRUNK_FROM) for _, _, width, height in regions))
 
     def search(region: Region) -> list[tuple[Box, float]]:
         part, left, top, span = pyramid.cut(*region, SHRUNK_FROM)
-        found = blazeface.detect(part, MIN_SCORE, precision)
+        found = blazeface.detect(part, MIN_SCORE)
         places = found.keypoints * span + np.array([left, top], np.float32)
         return [(_box_of(keypoints), float(score)) for keypoints, score in zip(places, found.scores, strict=True)]
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from detector import crops, face_encoder, faces, jpeg, tracking
 from detector.hands import ALONE, Hands
-from detector.precision import Precision
 from detector.pyramid import Pyramid, halvings
 from detector.release import CropShape
 from detector.search import Shown, search
@@ -50,19 +49,17 @@ def follow(
     on_frame: Callable[[int], None] | None = None,
     stopwatch: Stopwatch | None = None,
     hands: Hands = ALONE,
-    precision: Precision = Precision.FLOAT32,
 ) -> Followed:
     """The people in ``pictures``, which are what ``sample`` of a Reader yields; ``on_frame`` is told how many are done.
 
     ``stopwatch`` gets the stages decode (waiting for pictures), detect, crop, track, and draw (the JPEGs kept).
-    ``hands`` work on the parts of a frame side by side; the answer is the same. ``precision`` is the face finder's.
-    Raises what the pictures' source raises. Memory holds a few pictures, the crops, and the JPEGs when ``keep_width``
-    is given.
+    ``hands`` work on the parts of a frame side by side; the answer is the same. Raises what the pictures' source
+    raises. Memory holds a few pictures, the crops, and the JPEGs when ``keep_width`` is given.
     """
     followed, watch = Followed(), stopwatch or Stopwatch()
     sightings: list[list[Sighting]] = []
     cuts: set[int] = set()
-    for shown, found in search(_shown(pictures, cuts, watch), max_faces, hands, watch, precision):
+    for shown, found in search(_shown(pictures, cuts, watch), max_faces, hands, watch):
         with watch.stage("crop"):
             sightings.append(hands.map(lambda face: _sighting(shown, face, shape), found))  # noqa: B023 -- done at once
         with watch.stage("draw"):

@@ -1,4 +1,4 @@
-"""The network in torch: a ResNeXt50_32x4d over aligned face crops, a linear head on every frame, an LSTM over frames.
+"""The network in torch: a backbone over aligned face crops, a linear head on every frame, an LSTM over frames.
 
 Used for training, export and the parity test only; serving reads the same weights in inference.py without torch.
 

@@ -17,7 +17,7 @@ from detector.errors import DetectorError, ErrorCode
 from detector.following import Followed, Frame, follow
 from detector.hands import Hands
 from detector.inference import FrameOutput, Network
-from detector.precision import Precision, of_finder
+from detector.precision import Precision
 from detector.reader import Reader
 from detector.report import FaceSample, ModelInfo, Reason, Report, SampledFrame, Track, Verdict, VideoInfo
 from detector.stopwatch import Spent, Stopwatch
@@ -160,7 +160,6 @@ class _Job:
                 on_frame=lambda done: self.progress("faces", min(1.0, done / self.settings.frames)),
                 stopwatch=self.watch,
                 hands=hands,
-                precision=of_finder(self.network.precision),
             )
 
     def judge(self, tracks: Sequence[Sequence[Sighting]]) -> list[FrameOutput]:

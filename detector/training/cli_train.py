@@ -31,7 +31,9 @@ def add_steps(steps: Any) -> None:
         help="what regenerate drew of those two packs",
     )
     step.add_argument("--validation", type=Path, required=True, help="pack of the validation videos, cut as served")
-    step.add_argument("--initial", type=Path, help="the backbone to start from: a base, or what initialise wrote")
+    step.add_argument(
+        "--initial", type=Path, help="the backbone to start from: a base, or what initialise or efficientnet wrote"
+    )
     step.add_argument(
         "--start", type=Path, help="a run's or a model's folder; a new run begins with its tuned weights and frame head"
     )
@@ -202,7 +204,7 @@ def _quantise(options: argparse.Namespace) -> None:
 
 
 def _backbone(path: Path | None) -> Mapping[str, Any] | None:
-    """What training starts from: a base (safetensors), or what ``initialise`` wrote (torch)."""
+    """What training starts from: a base (safetensors), or what ``initialise`` or ``efficientnet`` wrote (torch)."""
     import torch  # noqa: PLC0415 -- slow import
 
     from detector.weights import load_base  # noqa: PLC0415 -- slow import

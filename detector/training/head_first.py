@@ -1,7 +1,7 @@
-"""Fits the frame head on the features of a backbone that knows nothing of fakes yet, before both are trained on.
+"""Linear probing before fine-tuning (LP-FT; Kumar et al., ICLR 2022): fits the frame head on features computed once.
 
-A head that begins at zero sends back gradients that say little, and every weight of the backbone moves after them. One
-that is fitted first, on features computed once and kept, leaves less to undo (Kumar et al., ICLR 2022).
+A head that begins at zero sends back gradients that say little, and every weight of the backbone moves after them; one
+that was fitted on what the backbone knows already leaves less to undo.
 """
 
 import time
@@ -22,7 +22,7 @@ from detector.model import Detector
 from detector.training.pairs import normalised
 from detector.training.teacher import resized
 
-STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # inverses of the penalty on the head's weights
+PENALTIES = (1e2, 1e3, 1e4, 1e5, 1e6)  # times half the squared weights of the head, beside the sum of the losses
 KEPT_ASIDE = 0.2  # of the batches, to choose among them
 
 Arrays = Sequence[NDArray[Any]]
@@ -33,8 +33,9 @@ class Fitted:
     """How it went, for the run's log."""
 
     crops: int
-    loss: float  # cross-entropy of the crops kept aside; ln 2 = 0.693 for a head that knows nothing
-    strength: float
+    loss: float  # cross-entropy of the crops kept aside; ln 2 = 0.693 for a head that knows nothing. They may show the
+    # same people: it compares penalties, and says nothing of people who were never seen.
+    penalty: float
     took_s: float
 
 
@@ -44,7 +45,7 @@ def fit(model: Detector, batches: Iterable[tuple[Tensor, Tensor]], size: int) ->
 
     batches: uint8 crops (N, 3, S, S), scaled to ``size`` here, and labels (N,), 1 for fake. The backbone stays as it is
     and computes as in serving, with its running statistics. The penalty is the one that does best on the last fifth of
-    the batches, at least one; the head is then fitted on all. Raises ValueError for fewer than two batches.
+    the batches, at least one; the head is then fitted on all. Two batches are the least.
     """
     started = time.monotonic()
     device = model.frame_head.weight.device
@@ -56,14 +57,12 @@ def fit(model: Detector, batches: Iterable[tuple[Tensor, Tensor]], size: int) ->
             maps = model.features(x)
         features.append(maps.float().mean(dim=(2, 3)).cpu().numpy())
         labels.append(wanted.numpy().astype(np.int64))
-    if len(features) < 2:
-        raise ValueError("a head is fitted first on at least two batches")
     aside = max(1, round(KEPT_ASIDE * len(features)))
     losses = {
-        strength: _loss(_regression(features[:-aside], labels[:-aside], strength), features[-aside:], labels[-aside:])
-        for strength in STRENGTHS
+        penalty: _loss(_regression(features[:-aside], labels[:-aside], penalty), features[-aside:], labels[-aside:])
+        for penalty in PENALTIES
     }
-    best = min(STRENGTHS, key=losses.__getitem__)
+    best = min(PENALTIES, key=losses.__getitem__)
     scaler, regression = _regression(features, labels, best)
     weight = regression.coef_ / scaler.scale_
     model.frame_head.weight.copy_(torch.from_numpy(weight))
@@ -71,8 +70,8 @@ def fit(model: Detector, batches: Iterable[tuple[Tensor, Tensor]], size: int) ->
     return Fitted(sum(map(len, labels)), round(losses[best], 4), best, round(time.monotonic() - started, 1))
 
 
-def _regression(features: Arrays, labels: Arrays, strength: float) -> Pipeline:
-    regression = LogisticRegression(C=strength, max_iter=2000)
+def _regression(features: Arrays, labels: Arrays, penalty: float) -> Pipeline:
+    regression = LogisticRegression(C=1 / penalty, max_iter=2000)
     return make_pipeline(StandardScaler(), regression).fit(np.concatenate(features), np.concatenate(labels))
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from detector import imagenet
 from detector.release import CropShape
 from detector.training.composites import swap_face, swap_mouth
 from detector.training.degrade import Chain
@@ -202,8 +203,8 @@ def _draw(clips: dict[str, list[Clip]], random: Generator) -> Clip:
 
 def normalised(x: Tensor) -> Tensor:
     """(N, 3, S, S) RGB from 0 to 255 -> float with ImageNet's mean and standard deviation."""
-    mean = torch.tensor([0.485, 0.456, 0.406], device=x.device).view(1, 3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225], device=x.device).view(1, 3, 1, 1)
+    mean = torch.tensor(imagenet.MEAN, device=x.device).view(1, 3, 1, 1)
+    std = torch.tensor(imagenet.STD, device=x.device).view(1, 3, 1, 1)
     return (x.float() / 255 - mean) / std
 
 

@@ -45,7 +45,8 @@ def train(
 
     ``backbone`` is the state dict to start from, frozen parts included. A ``teacher`` says of every crop how likely it
     thinks it a fake, and the recipe says how much that counts beside the label; it must cut faces with the same margin.
-    A new run begins with the tuned weights ``start``, where they are given (see ``networks.start_of``).
+    A new run begins with the tuned weights ``start``, where they are given (see ``networks.start_of``), and then with
+    their head, whatever the recipe's ``head_batches``.
     ``regenerated``: see ``pairs.PairBatches``.
     The result is ``averaged`` in checkpoint.pt.
     """
@@ -186,8 +187,9 @@ class _Run:
             self.step, self.spent_s = state["step"], state["spent_s"]
 
     def fit_head(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Fit the frame head before the first step; its time counts as the run's."""
+        """Fit the frame head before the first step; its time is told, and does not count as the run's."""
         fitted = head_first.fit(self.model, batches, self.recipe.crop.size)
+        self.clock = time.monotonic()
         self.averaged.frame_head.load_state_dict(self.model.frame_head.state_dict())
         self.log({f"head_{name}": value for name, value in asdict(fitted).items()})
 

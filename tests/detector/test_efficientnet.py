@@ -16,7 +16,7 @@ from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
 from detector.training.__main__ import main
-from detector.training.efficientnet_weights import MEMBER, read
+from detector.training.efficientnet_weights import MEMBER
 from detector.training.export import write_release
 from detector.training.pairs import normalised
 from detector.training.quantise import activation_ranges
@@ -158,17 +158,49 @@ def test_the_published_weights_are_read(wheel: Path, tmp_path: Path) -> None:
     assert torch.equal(last.get_parameter("project.norm.bias"), theirs["_blocks.20._bn2.bias"])
 
 
-def test_names_that_are_not_of_this_network_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"_bn1.bias": None}, "its input lacks 'head.norm.bias'"),
+        (
+            {"_conv_stem.weight": torch.zeros(32, 3, 5, 5)},
+            "is of another network: see the weight stem.convolution.weight",
+        ),
+        ({"features.0.weight": torch.zeros(1)}, "is of another network: see the weight features.0.weight"),
+        ({"_blocks.3._se.weight": torch.zeros(1)}, "is of another network: see the weight _blocks.3._se.weight"),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    changed: dict[str, torch.Tensor | None],
+    words: str,
+    wheel: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        theirs = torch.load(io.BytesIO(archive.read(MEMBER)), weights_only=True)
+    for name, value in changed.items():
+        theirs.pop(name, None)
+        if value is not None:
+            theirs[name] = value
     buffer = io.BytesIO()
-    torch.save({"features.0.weight": torch.zeros(1)}, buffer)
-    with zipfile.ZipFile(tmp_path / "other.whl", "w") as archive:
-        archive.writestr(MEMBER, buffer.getvalue())
+    torch.save(theirs, buffer)
+    _assert_refused(buffer.getvalue(), words, tmp_path, capsys)
 
-    with pytest.raises(KeyError, match=r"features\.0\.weight"):
-        read(tmp_path / "other.whl")
-    assert main(["efficientnet", str(tmp_path / "other.whl"), "--out", str(tmp_path / "lite.pt")]) == 2
-    assert "efficientnet cannot go on" in capsys.readouterr().err
-    assert not (tmp_path / "lite.pt").exists()
+
+def test_a_file_without_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _assert_refused(b"no weights at all", "holds no weights", tmp_path, capsys)
+
+
+def _assert_refused(coded: bytes, words: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(folder / "other.whl", "w") as archive:
+        archive.writestr(MEMBER, coded)
+
+    assert main(["efficientnet", str(folder / "other.whl"), "--out", str(folder / "lite.pt")]) == 2
+    said = capsys.readouterr().err
+    assert "efficientnet cannot go on" in said
+    assert words in said
+    assert not (folder / "lite.pt").exists()
 
 
 def test_it_has_nothing_to_be_served_in_int8(folder: Path) -> None:
@@ -181,10 +213,20 @@ def test_it_has_nothing_to_be_served_in_int8(folder: Path) -> None:
 def test_single_precision_and_bfloat16_agree(model: Detector) -> None:
     """Training's mixed precision, in which depthwise convolutions stay in single precision on a CPU."""
     x = normalised(torch.randint(0, 256, (2, 3, SIZE, SIZE)))
+    types: dict[str, torch.dtype] = {}
+    hooks = [
+        model.get_submodule(f"backbone.blocks.5.{part}.convolution").register_forward_hook(
+            lambda module, given, made, part=part: types.update({part: made.dtype})
+        )
+        for part in ("depthwise", "project")
+    ]
     with torch.no_grad():
-        exact = model.features(x).mean(dim=(2, 3))
         with torch.autocast("cpu", torch.bfloat16):
             mixed = model.features(x).float().mean(dim=(2, 3))
+        for hook in hooks:
+            hook.remove()
+        exact = model.features(x).mean(dim=(2, 3))
 
+    assert types == {"depthwise": torch.float32, "project": torch.bfloat16}
     assert functional.cosine_similarity(exact, mixed).min() > 0.95
     assert not torch.equal(exact, mixed)

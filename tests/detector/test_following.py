@@ -50,7 +50,7 @@ def test_a_face_that_the_first_finder_overlooks_is_found_by_hog(monkeypatch: pyt
     videos.paste(canvas, videos.portrait(), 200, 30)
     (face,) = faces.find(canvas, 5)
     nobody = blazeface.detect(np.zeros((64, 64, 3), np.uint8), 0.5)
-    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score, precision: nobody)
+    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: nobody)
 
     (again,) = faces.find(canvas, 5)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import blazeface, evaluate, pipeline, precision, runtime
+from detector import evaluate, precision, runtime
 from detector.bench.children import in_child
 from detector.cli import _parser, main
 from detector.cli_options import precision_of
 from detector.inference import load_network
 from detector.pipeline import Settings, analyze
-from detector.precision import AUTO, HINTS, Precision, asked_for, available, of_finder
+from detector.precision import AUTO, HINTS, Precision, asked_for, available
 from detector.release import default_release
 from detector.report import Report
 from tests import videos
@@ -40,43 +40,6 @@ def test_bfloat16_is_had_where_the_processor_has_it(
 
     assert available(Precision.BFLOAT16, default_release()) is bfloat16_becomes
     assert available(Precision.FLOAT32, default_release()) is Precision.FLOAT32
-
-
-@pytest.mark.parametrize(
-    ("network", "capabilities", "finder"),
-    [
-        (Precision.FLOAT32, ("FP32", "INT8", "BF16"), Precision.FLOAT32),
-        (Precision.BFLOAT16, ("FP32", "INT8", "BF16"), Precision.BFLOAT16),
-        (Precision.INT8, ("FP32", "INT8", "BF16"), Precision.BFLOAT16),
-        (Precision.INT8, ("FP32", "INT8"), Precision.FLOAT32),
-    ],
-)
-def test_faces_are_found_in_bfloat16_where_the_network_rounds_too(
-    network: Precision, capabilities: tuple[str, ...], finder: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pretend(monkeypatch, *capabilities)
-
-    assert of_finder(network) is finder
-
-
-@pytest.mark.parametrize("finder", [Precision.FLOAT32, Precision.BFLOAT16])
-def test_an_analysis_finds_faces_in_the_finder_s_precision(
-    finder: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: set[Precision] = set()
-    detect = blazeface.detect
-
-    def noted(picture: np.ndarray, min_score: float, asked: Precision) -> blazeface.Detections:
-        seen.add(asked)
-        return detect(picture, min_score, asked)
-
-    monkeypatch.setattr(blazeface, "detect", noted)
-    monkeypatch.setattr(pipeline, "of_finder", lambda network: finder)
-    clip = videos.face_clip(tmp_path / "one.mp4", duration_s=1.0)
-
-    analyze(clip, load_network(default_release()), Settings(frames=10))
-
-    assert seen == {finder}
 
 
 def test_where_nobody_asks_it_is_the_fastest_that_was_measured() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from detector import blazeface, faces, search
 from detector.faces import Box, Face
-from detector.precision import Precision, processor_has
 from detector.search import Shown
 from tests import videos
 
@@ -24,14 +23,12 @@ class Finder:
         self.in_full: list[int] = []
         self.near: dict[int, list[Box]] = {}
 
-    def find(self, picture: np.ndarray, max_faces: int, hands: object, precision: object) -> list[Face]:
+    def find(self, picture: np.ndarray, max_faces: int, hands: object) -> list[Face]:
         index = int(picture[0, 0, 0])
         self.in_full.append(index)
         return self._faces(self.present.get(index, []))
 
-    def find_near(
-        self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object, precision: object
-    ) -> list[Face]:
+    def find_near(self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object) -> list[Face]:
         index = int(picture[0, 0, 0])
         self.near[index] = list(expected)
         hidden = self.overlooked.get(index, [])
@@ -167,24 +164,8 @@ def test_a_hit_too_small_to_report_does_not_keep_hog_from_looking(monkeypatch: p
         [[300.0, 8.0], [303.0, 8.0], [301.5, 10.0], [301.5, 12.0], [298.0, 9.0], [305.0, 9.0]], np.float32
     )
     speck = blazeface.Detections(points[None], np.array([0.95], np.float32))
-    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score, precision: speck)
+    monkeypatch.setattr(blazeface, "detect", lambda picture, min_score: speck)
 
     (found,) = faces.find(videos.resized(videos.portrait(), 320), 5)
 
     assert found.box[2] - found.box[0] > 60
-
-
-def test_the_finder_may_compute_in_bfloat16() -> None:
-    """Its answers are rounded otherwise, and are the same faces."""
-    canvas = np.full((720, 1280, 3), 90, np.uint8)
-    canvas[200:520, 400:720] = videos.resized(videos.portrait(), 320)
-
-    (exact,) = faces.find(canvas, 5)
-    (rounded,) = faces.find(canvas, 5, precision=Precision.BFLOAT16)
-    (near,) = faces.find_near(canvas, [exact.box], 5, precision=Precision.BFLOAT16) or []
-
-    assert faces.iou(exact.box, rounded.box) > 0.9
-    assert faces.iou(exact.box, near.box) > 0.7  # seen in a closer square
-    assert np.abs(exact.landmarks - rounded.landmarks).max() < 0.05 * (exact.box[2] - exact.box[0])
-    if processor_has(Precision.BFLOAT16):
-        assert rounded.score != exact.score

@@ -15,12 +15,12 @@ from detector.errors import DetectorError
 from detector.inference import load_network
 from detector.model import Detector
 from detector.release import Calibration, CropShape, Decision, load_release
-from detector.training import calibrate, export, fakes, h264, networks, packs, temporal, train
+from detector.training import calibrate, export, fakes, h264, head_first, networks, packs, temporal, train
 from detector.training.__main__ import main
 from detector.training.degrade import Chain
 from detector.training.export import write_release
 from detector.training.packs import Clip, CropRow, Pack
-from detector.training.pairs import PairBatches, loader
+from detector.training.pairs import PairBatches, loader, normalised
 from detector.training.recipe import RECIPES, Learning, Mixture, Recipe, read_recipe
 from detector.training.teacher import Teacher, load_detector
 from detector.training.temporal_fit import Fitting, Sequence
@@ -292,6 +292,54 @@ def test_a_head_is_fitted_first_once(pack: Pack, validation: Pack, tmp_path: Pat
 
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert ["head_crops" in line for line in log] == [True, False, False]
+
+
+def test_a_run_that_starts_from_a_head_keeps_it(pack: Pack, validation: Pack, tmp_path: Path) -> None:
+    backbone = Detector().backbone.state_dict()
+    train.train(pack, pack, validation, backbone, tiny(steps=1), tmp_path / "first", workers=0)
+    start = networks.start_of(tmp_path / "first")
+
+    recipe = tiny(seconds=1e-9, head_batches=2)
+    train.train(pack, pack, validation, backbone, recipe, tmp_path / "second", workers=0, start=start)
+
+    state = torch.load(tmp_path / "second" / "checkpoint.pt", weights_only=True)
+    assert "head_crops" not in (tmp_path / "second" / "log.jsonl").read_text()
+    assert torch.equal(state["averaged"]["frame_head.weight"], start["frame_head.weight"])
+
+
+def test_the_penalty_of_a_head_fitted_first_is_the_one_that_does_best_on_what_is_kept_aside() -> None:
+    """Many features of chance want a heavy one; one that tells everything wants the lightest."""
+
+    class Given(torch.nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.frame_head = torch.nn.Linear(channels, 1)
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            channels = self.frame_head.in_features
+            return x[:, :1] if channels == 1 else torch.randn(len(x), channels, 1, 1)
+
+    torch.manual_seed(0)
+    labels = torch.tensor([0.0, 1.0]).repeat(16)
+    crops = (labels.view(-1, 1, 1, 1) * 200).expand(-1, 3, 16, 16).to(torch.uint8)
+    chance, telling = Given(300), Given(1)
+
+    guessed = head_first.fit(chance, [(crops, labels)] * 10, 8)  # type: ignore[arg-type]
+    known = head_first.fit(telling, [(crops, labels)] * 10, 8)  # type: ignore[arg-type]
+
+    assert guessed.crops == known.crops == 320
+    assert guessed.loss == pytest.approx(np.log(2), abs=0.01)
+    assert guessed.penalty > known.penalty
+    assert known.loss < 0.4
+    assert known.penalty == min(head_first.PENALTIES)
+    genuine, fake = (normalised(torch.full((1, 3, 8, 8), level))[:, :1, 0, 0] for level in (0, 200))
+    assert telling.frame_head(genuine) < 0 < telling.frame_head(fake)
+
+
+@pytest.mark.parametrize("wrong", [{"head_batches": -1}, {"head_batches": 1}, {"steps": 0}])
+def test_numbers_that_make_no_run_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"head_batches is 0|at least one step"):
+        Learning(**wrong)  # type: ignore[arg-type]
 
 
 def test_training_and_validation_share_nobody(pack: Pack, tmp_path: Path) -> None:
