@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from detector.efficientnet_shape import EPSILON, MEAN, STAGES, STD, STEM, Stage, padding
+from detector.graph_ends import normalised_crops, pooled_and_maps
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
 def build(weights: Weights, size: int) -> openvino.Model:
-    """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s).
+    """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s): see graph_ends.py.
 
-    weights: names of model.Detector's state dict to float32 arrays. The map is the frame head applied at every place,
-    so its mean plus the head's bias is the frame's logit.
+    weights: names of model.Detector's state dict to float32 arrays.
     """
-    picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
-    x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-    x = ops.divide(ops.subtract(x, np.float32(MEAN)), np.float32(STD))
+    picture, x = normalised_crops(size, np.float32(MEAN), np.float32(STD))
     builder = _Builder(weights, size)
     x = _relu6(builder.convolution(x, "backbone.stem", 3, stride=2))
     index, channels = 0, STEM
@@ -34,10 +32,7 @@ def build(weights: Weights, size: int) -> openvino.Model:
             x = ops.add(x, y) if stride == 1 and channels == stage.channels else y
             index, channels = index + 1, stage.channels
     x = _relu6(builder.convolution(x, "backbone.head", 1))
-    pooled = ops.reduce_mean(x, np.array([2, 3]), keep_dims=False)
-    head = weights["frame_head.weight"].reshape(1, -1, 1, 1)
-    maps = ops.squeeze(ops.convolution(x, head, [1, 1], [0, 0], [0, 0], [1, 1]), np.array([1]))
-    return openvino.Model([pooled, maps], [picture], "efficientnet_lite2")
+    return openvino.Model(pooled_and_maps(x, weights["frame_head.weight"]), [picture], "efficientnet_lite2")
 
 
 class _Builder:

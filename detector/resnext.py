@@ -10,10 +10,8 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from detector import imagenet
+from detector.graph_ends import normalised_crops, pooled_and_maps
 
-MEAN = np.array(imagenet.MEAN, np.float32).reshape(1, 3, 1, 1) * 255
-STD = np.array(imagenet.STD, np.float32).reshape(1, 3, 1, 1) * 255
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
 GROUPS = 32
 EPSILON = 1e-5
@@ -22,24 +20,18 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def build(weights: Weights, size: int) -> openvino.Model:
-    """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s).
+    """uint8 (N, size, size, 3) RGB -> pooled features (N, C) and class activation maps (N, s, s): see graph_ends.py.
 
-    weights: names of model.Detector's state dict to float32 arrays. The map is the frame head applied at every place,
-    so its mean plus the head's bias is the frame's logit.
+    weights: names of model.Detector's state dict to float32 arrays.
     """
-    picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
-    x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-    x = ops.divide(ops.subtract(x, MEAN), STD)
+    picture, x = normalised_crops(size)
     x = ops.relu(_convolution(x, weights, "backbone.conv1", "backbone.bn1", stride=2, padding=3))
     x = ops.max_pool(x, [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
     for layer, count in BLOCKS.items():
         for index in range(count):
             stride = 2 if index == 0 and layer != "layer1" else 1
             x = _block(x, weights, f"backbone.{layer}.{index}", stride)
-    pooled = ops.reduce_mean(x, np.array([2, 3]), keep_dims=False)
-    head = weights["frame_head.weight"].reshape(1, -1, 1, 1)
-    maps = ops.squeeze(ops.convolution(x, head, [1, 1], [0, 0], [0, 0], [1, 1]), np.array([1]))
-    return openvino.Model([pooled, maps], [picture], "resnext50_32x4d")
+    return openvino.Model(pooled_and_maps(x, weights["frame_head.weight"]), [picture], "resnext50_32x4d")
 
 
 def _block(x: openvino.Node, weights: Weights, name: str, stride: int) -> openvino.Node:

@@ -8,7 +8,7 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from detector.resnext import MEAN, STD
+from detector.graph_ends import normalised_crops
 from detector.vit_shape import EPSILON, GELU_SLOPE, HEADS, LAYERS, PATCH, SIZE, WIDTH
 from detector.weights import SCALE, Arrays
 
@@ -23,9 +23,7 @@ def build(weights: Arrays, size: int) -> openvino.Model:
     if size != SIZE:
         raise ValueError(f"clip_vit_b16 takes crops of {SIZE} px, not of {size}")
     cells = size // PATCH
-    picture = ops.parameter([-1, size, size, 3], np.uint8, name="crops")
-    x = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-    x = ops.divide(ops.subtract(x, MEAN), STD)
+    picture, x = normalised_crops(size)
     kernel = _float(weights, "backbone.patches.weight")
     x = ops.convolution(x, kernel, [PATCH, PATCH], [0, 0], [0, 0], [1, 1])
     x = ops.transpose(ops.reshape(x, np.array([0, WIDTH, cells**2]), special_zero=True), np.array([0, 2, 1]))

