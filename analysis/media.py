@@ -7,7 +7,7 @@ import errno
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.db.models.fields.files import FieldFile
@@ -82,6 +82,41 @@ def serve(
     return response
 
 
+def serve_made(
+    request: HttpRequest,
+    field_file: FieldFile,
+    content_type: str,
+    make: Callable[[bytes], bytes],
+    made_with: str,
+) -> HttpResponseBase:
+    """What ``make`` makes of the whole file: 200 or 304; 404 when it is not in the storage or is nothing to make it of.
+
+    ``made_with`` stands for all that goes into it besides the file. ``make`` raises ValueError for a file that is
+    damaged. Held in memory, so for pictures alone; parts are not to be had.
+    """
+    try:
+        if not field_file:
+            raise FileNotFoundError
+        etag = _etag(field_file, field_file.size, made_with)
+        response: HttpResponseBase
+        if _matches(request.headers.get("If-None-Match"), etag):
+            response = HttpResponseNotModified()
+        else:
+            with field_file.storage.open(field_file.name or "", "rb") as file:
+                response = HttpResponse(make(file.read()), content_type=content_type)
+            response.headers["Content-Disposition"] = "inline"
+    except FileNotFoundError as error:
+        raise Http404 from error
+    except ValueError as error:
+        logger.warning("A stored picture is damaged and cannot be shown: %s: %s", field_file.name, error)
+        raise Http404 from error
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers["Accept-Ranges"] = "none"
+    response.headers["ETag"] = etag
+    return response
+
+
 def _content(
     request: HttpRequest, field_file: FieldFile, content_type: str, size: int, part: _Part | None
 ) -> HttpResponseBase:
@@ -126,9 +161,9 @@ class _Blocks(Iterator[bytes]):
         self._file.close()
 
 
-def _etag(field_file: FieldFile, size: int) -> str:
+def _etag(field_file: FieldFile, size: int, made_with: str = "") -> str:
     """Stored files are never written to again, so a name and a size stand for the content."""
-    return '"' + hashlib.sha256(f"{field_file.name}:{size}".encode()).hexdigest()[:32] + '"'
+    return '"' + hashlib.sha256(f"{field_file.name}:{size}{made_with}".encode()).hexdigest()[:32] + '"'
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -231,12 +231,15 @@ def derived_path(row: Any, filename: str) -> str:
 
 
 class AnnotatedFrame(models.Model):
-    """One sampled frame of the whole picture with boxes and scores drawn."""
+    """One sampled frame of the whole picture; boxes and scores are drawn on it when somebody looks at it."""
 
     analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="frames")
     index = models.PositiveSmallIntegerField()
     time_s = models.FloatField()
     picture = models.FileField(upload_to=derived_path, max_length=255)
+    is_drawn = models.BooleanField(
+        default=True, db_default=True, help_text=_("Whether boxes and scores were drawn on it when it was stored.")
+    )
 
     class Meta:
         ordering = ["index"]

@@ -7,7 +7,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from analysis.models import Analysis, FaceTrack, State, Video
+from analysis.models import Analysis, AnnotatedFrame, FaceSample, FaceTrack, State, Video
 
 _STANDING = (
     "state",
@@ -30,6 +30,12 @@ def visible_to(user: AbstractBaseUser | AnonymousUser | Any) -> QuerySet[Analysi
     if getattr(user, "is_staff", False):
         return rows
     return rows.filter(video__owner_id=user.pk)
+
+
+def faces_in(frame: AnnotatedFrame) -> QuerySet[FaceSample]:
+    """The faces seen in a frame, each with its track, in the order of people."""
+    seen = FaceSample.objects.filter(track__analysis_id=frame.analysis_id, frame_index=frame.index)
+    return seen.select_related("track").order_by("track__index")
 
 
 def standing_of(user: AbstractBaseUser | AnonymousUser | Any) -> QuerySet[Analysis]:

@@ -89,7 +89,13 @@ def _write(analysis: Analysis, report: Report, names: Names) -> None:
     AnnotatedFrame.objects.filter(analysis=analysis).delete()
     FaceTrack.objects.filter(analysis=analysis).delete()
     AnnotatedFrame.objects.bulk_create(
-        AnnotatedFrame(analysis=analysis, index=frame.index, time_s=frame.time_s, picture=names[frame.picture])
+        AnnotatedFrame(
+            analysis=analysis,
+            index=frame.index,
+            time_s=frame.time_s,
+            picture=names[frame.picture],
+            is_drawn=frame.is_drawn,
+        )
         for frame in report.frames
         if frame.picture
     )

@@ -237,6 +237,7 @@ def _detect(path: "Path", release: "Release", frames: int, pictures: "Path", lea
             on_progress=lease.on_progress,
             should_stop=lease.should_stop,
             reader=reader,
+            draw_frames=False,
         )
 
 

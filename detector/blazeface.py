@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import DetectorError, ErrorCode
+from detector.pyramid import Pyramid, halvings
 from detector.runtime import SmallGraph, core
 
 SIDE = 192  # of the model's square input
+SCALED = (np.arange(256) / 127.5 - 1).astype(np.float32)  # a pixel's value as the model takes it
 CELLS = 48  # one anchor in the middle of each of 48 x 48 cells
 MODEL_FILE = "modules/face_detection/face_detection_full_range_sparse.tflite"
 
@@ -45,11 +47,11 @@ def detect(picture: NDArray[np.uint8], min_score: float) -> Detections:
     """
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
-    small = cv2.resize(
-        picture, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-    )
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    halves = Pyramid(picture, halvings(max(height, width), SIDE)).pictures[-1]
+    small = cv2.resize(halves, size, interpolation=cv2.INTER_LINEAR)
     square = np.zeros((1, SIDE, SIDE, 3), np.float32)
-    square[0, : small.shape[0], : small.shape[1]] = small / 127.5 - 1
+    square[0, : small.shape[0], : small.shape[1]] = cv2.LUT(small, SCALED)
     values, logits = _graph()(square)
     scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -50, 50)))
     keep = np.flatnonzero(scores >= min_score)

@@ -32,7 +32,6 @@ SAME_FACE_SHARE = 0.7  # of the smaller box: a box within a face is no other fac
 SQUARES_FROM_ASPECT = 1.2  # wider or taller pictures are also searched in overlapping squares,
 SQUARES_TO_ASPECT = 8.0  # unless they are mere strips, where the squares would be many and small
 SMALL_FACES_FROM = 900  # pictures with a longer shorter side are searched in six parts too
-SHRUNK_FROM = 288  # pixels of a region's longer side: halving stops there, above the side that BlazeFace looks at
 NEAR_FACES = 3.5  # a face is looked for again in a square this many times as wide as it was
 NEAR_PX = 192  # and at least this wide
 
@@ -191,10 +190,10 @@ def _shared_area(a: Box, b: Box) -> float:
 
 def _hits(picture: NDArray[np.uint8], regions: Sequence[Region], hands: Hands) -> list[tuple[Box, float]]:
     """What BlazeFace finds in the regions: best first, each face once, none too narrow, boxes as HOG draws them."""
-    pyramid = Pyramid(picture, max(halvings(max(width, height), SHRUNK_FROM) for _, _, width, height in regions))
+    pyramid = Pyramid(picture, max(halvings(max(width, height), blazeface.SIDE) for _, _, width, height in regions))
 
     def search(region: Region) -> list[tuple[Box, float]]:
-        part, left, top, span = pyramid.cut(*region, SHRUNK_FROM)
+        part, left, top, span = pyramid.cut(*region, blazeface.SIDE)
         found = blazeface.detect(part, MIN_SCORE)
         places = found.keypoints * span + np.array([left, top], np.float32)
         return [(_box_of(keypoints), float(score)) for keypoints, score in zip(places, found.scores, strict=True)]

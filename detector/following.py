@@ -27,7 +27,7 @@ class Frame:
     index: int
     time_s: float
     jpeg: bytes | None  # at most ``keep_width`` wide
-    scale: float  # of the JPEG over the upright frame
+    width: int  # of the upright frame, in pixels
 
 
 @dataclass
@@ -99,13 +99,12 @@ def _sighting(shown: Shown, face: faces.Face, shape: CropShape) -> Sighting:
 
 
 def _kept(shown: Shown, keep_width: int | None) -> Frame:
-    if keep_width is None:
-        return Frame(shown.index, shown.time_s, None, 1.0)
     picture = shown.picture
     height, width = picture.shape[:2]
-    scale = min(1.0, keep_width / width)
-    if scale < 1:
+    if keep_width is None:
+        return Frame(shown.index, shown.time_s, None, width)
+    if keep_width < width:
         halves = Pyramid(picture, halvings(width, keep_width)).pictures[-1]
-        size = keep_width, max(1, round(height * scale))
+        size = keep_width, max(1, round(height * keep_width / width))
         picture = np.asarray(cv2.resize(halves, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return Frame(shown.index, shown.time_s, jpeg.encode(picture, quality=92), scale)
+    return Frame(shown.index, shown.time_s, jpeg.encode(picture, jpeg.FRAME_QUALITY), width)

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+FRAME_QUALITY = 85  # of whole frames; with boxes on it, encoded once more at the same, one loses next to nothing
+
 
 def encode(picture: NDArray[np.uint8], quality: int, full_colour: bool = False) -> bytes:
     """A (H, W, 3) uint8 RGB picture as JPEG; ``full_colour`` keeps chroma at full resolution."""
@@ -16,7 +18,7 @@ def encode(picture: NDArray[np.uint8], quality: int, full_colour: bool = False) 
 def decode(encoded: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The (H, W, 3) uint8 RGB picture of a JPEG. Raises ValueError when it is none."""
     buffer = np.frombuffer(encoded, np.uint8) if isinstance(encoded, bytes) else encoded
-    picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
     if picture is None:
         raise ValueError("These bytes are no JPEG.")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)

@@ -33,7 +33,8 @@ JUDGING_S = {
     "clip_vit_b16": {Precision.FLOAT32: 14.0, Precision.BFLOAT16: 8.2, Precision.INT8: 4.5},
 }
 # Stages whose time is told, in order. probe: the decoder's start, the first frame, and the wait for the hash; decode:
-# the wait for frames; detect: finding faces and their landmarks; draw: frames kept and drawn on; write: JPEG and disk.
+# the wait for frames; detect: finding faces and their landmarks; draw: frames kept, and drawn on; write: crops and
+# heatmaps as JPEG, and the disk.
 TIMED = ("probe", "decode", "detect", "track", "crop", "network", "verdict", "heatmap", "draw", "write")
 LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
 MIN_FRAMES, MAX_FRAMES = 10, 120
@@ -64,11 +65,13 @@ def analyze(
     should_stop: Callable[[], bool] | None = None,
     reader: Reader | None = None,
     stopwatch: Stopwatch | None = None,
+    draw_frames: bool = True,
 ) -> Report:
     """Examine the video at ``path`` and say what was found.
 
     With ``out_dir`` (made where missing) the crops, heatmaps and annotated frames are written there as JPEG, under the
-    relative names the report carries. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
+    relative names the report carries; without ``draw_frames`` frames as they were, for drawing.on_frame to draw on when
+    somebody looks at one. ``on_progress`` hears (stage, share of the whole, 0 to 1); ``should_stop`` is
     asked between frames and between batches. ``reader`` is one on this path that was entered already, so that its start
     costs no time here. ``stopwatch`` is one to look at afterwards: it gets the stages TIMED, and the processor time of
     the decoder's process too. Raises as a Reader does; when the decoder is stopped, the frames read until then count
@@ -98,7 +101,7 @@ def analyze(
     people = sum(track.probability_fake is not None for track in tracks)
     frames = [SampledFrame(frame.index, frame.time_s) for frame in followed.frames]
     if out_dir is not None:
-        tracks, frames = job.draw(out_dir, followed, outputs, tracks)
+        tracks, frames = job.draw(out_dir, followed, outputs, tracks, draw_frames)
     overall, probability, reasons = verdict.video_verdict(tracks)
     total_s = time.perf_counter() - started
     job.progress("drawing", 1.0)
@@ -216,9 +219,14 @@ class _Job:
         )
 
     def draw(
-        self, out_dir: Path, followed: Followed, outputs: Sequence[FrameOutput], tracks: Sequence[Track]
+        self,
+        out_dir: Path,
+        followed: Followed,
+        outputs: Sequence[FrameOutput],
+        tracks: Sequence[Track],
+        draw_frames: bool,
     ) -> tuple[list[Track], list[SampledFrame]]:
-        """Write every picture; tracks and frames with the pictures' names."""
+        """Write every picture, faces drawn on frames or not; tracks and frames with the pictures' names."""
         out_dir.mkdir(parents=True, exist_ok=True)
         steps = len(tracks) + len(followed.frames)
         drawn, frames = [], []
@@ -227,7 +235,8 @@ class _Job:
                 self.check()
                 drawn.append(self._draw_person(out_dir, track, sightings, output, hands))
                 self.progress("drawing", len(drawn) / steps)
-            for frame in hands.each(lambda frame: self._draw_frame(out_dir, frame, tracks), followed.frames):
+            faces_on = tracks if draw_frames else None
+            for frame in hands.each(lambda frame: self._keep_frame(out_dir, frame, faces_on), followed.frames):
                 self.check()
                 frames.append(frame)
                 self.progress("drawing", (len(drawn) + len(frames)) / steps)
@@ -251,26 +260,26 @@ class _Job:
 
         return replace(track, samples=tuple(hands.map(draw, zip(track.samples, sightings, output.maps, strict=True))))
 
-    def _draw_frame(self, out_dir: Path, frame: Frame, tracks: Sequence[Track]) -> SampledFrame:
-        name = f"frame-{frame.index:03}.jpg"
-        with self.watch.stage("draw"):
-            drawn = _drawn(frame, tracks)
+    def _keep_frame(self, out_dir: Path, frame: Frame, tracks: Sequence[Track] | None) -> SampledFrame:
+        """Write the frame as it was, or with the faces of ``tracks`` in it."""
+        if frame.jpeg is None:
+            raise ValueError("The frame was not kept.")
+        name, content = f"frame-{frame.index:03}.jpg", frame.jpeg
+        if tracks is not None:
+            with self.watch.stage("draw"):
+                content = drawing.on_frame(content, frame.width, _faces_in(frame.index, tracks))
         with self.watch.stage("write"):
-            (out_dir / name).write_bytes(jpeg.encode(drawn, quality=85))
-        return SampledFrame(frame.index, frame.time_s, name)
+            (out_dir / name).write_bytes(content)
+        return SampledFrame(frame.index, frame.time_s, name, is_drawn=tracks is not None)
 
 
-def _drawn(frame: Frame, tracks: Sequence[Track]) -> NDArray[np.uint8]:
-    if frame.jpeg is None:
-        raise ValueError("The frame was not kept.")
-    faces = []
-    for track in tracks:
-        for sample in track.samples:
-            if sample.frame_index == frame.index:
-                x0, y0, x1, y1 = (round(value * frame.scale) for value in sample.box)
-                box, label = (x0, y0, x1, y1), str(track.index + 1)
-                faces.append(drawing.DrawnFace(box, track.verdict, sample.probability_fake, label))
-    return drawing.annotate(jpeg.decode(frame.jpeg), faces)
+def _faces_in(frame_index: int, tracks: Sequence[Track]) -> list[drawing.DrawnFace]:
+    return [
+        drawing.DrawnFace(sample.box, track.verdict, sample.probability_fake, str(track.index + 1))
+        for track in tracks
+        for sample in track.samples
+        if sample.frame_index == frame_index
+    ]
 
 
 def _wall_s(spent: Mapping[str, Spent]) -> dict[str, float]:

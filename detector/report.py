@@ -68,7 +68,8 @@ class SampledFrame:
 
     index: int
     time_s: float
-    picture: str | None = None  # JPEG with boxes and scores drawn, at most 1280 px wide
+    picture: str | None = None  # JPEG, at most 1280 px wide
+    is_drawn: bool = True  # with boxes and scores on it; else they are drawn when somebody looks at it (drawing.py)
 
 
 @dataclass(frozen=True, slots=True)

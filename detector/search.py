@@ -1,26 +1,29 @@
 """Decides which sampled frames are searched for faces everywhere, and which only where their neighbours show faces.
 
 Every few frames one is searched in full, and so is the first and the last of every shot. The frames between two such
-are searched as a whole and close to the faces of both. Where a face is missing that both show, or there are fewer faces
-than in either, or nobody is found though one of them shows somebody, the frame is searched in full after all; a face
-that neither shows is found between them if it is large enough to be seen in the whole picture. Frames that lie too far
-apart in time for this are all searched in full.
+are searched as a whole and close to the faces of both; of a face that moved from one to the other, close to where it
+would be had it moved evenly. Where a face is missing that both show, or there are fewer faces than in either, or nobody
+is found though one of them shows somebody, the frame is searched in full after all; a face that neither shows is found
+between them if it is large enough to be seen in the whole picture. Frames that lie too far apart in time for this are
+all searched in full.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector import faces
-from detector.faces import Face
+from detector.faces import Box, Face
 from detector.hands import ALONE, Hands
 from detector.stopwatch import Stopwatch
 
 MAX_BETWEEN = 3  # frames between two that are searched in full,
 MAX_SPAN_S = 0.75  # which lie no further apart than this
+MAX_MOVE = 3.0  # between two such, in widths of the face; one that is further away is another,
+ALIKE = 0.6  # and so is one that has less than this share of its width
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def search(
     """
     watch = stopwatch or Stopwatch()
     runs, behind = _Runs(), deque[_Behind]()
-    before: list[Face] = []  # of the last frame that was searched in full
+    before: list[Face] = []  # of the last frame that was searched in full,
+    before_s = 0.0  # and its time
 
     def searched() -> tuple[Shown, list[Face]]:
         one = behind.popleft()
@@ -52,20 +56,23 @@ def search(
             found = one.after if one.is_last else _between(one, max_faces, hands)
         return one.frame, found
 
-    def search_last(run: list[Shown]) -> list[Face]:
+    def search_last(run: list[Shown]) -> tuple[list[Face], float]:
         with watch.stage("detect"):
             after = faces.find(run[-1].picture, max_faces, hands)
-        behind.extend(_Behind(frame, before, after, frame is run[-1]) for frame in run)
+        last_s = run[-1].time_s
+        for frame in run:
+            share = (frame.time_s - before_s) / (last_s - before_s) if last_s > before_s else 1.0
+            behind.append(_Behind(frame, before, after, share, frame is run[-1]))
         run.clear()  # what is behind is let go of one by one
-        return after
+        return after, last_s
 
     for frame in frames:
         for run in runs.with_next(frame):
-            before = search_last(run)
+            before, before_s = search_last(run)
         if behind:
             yield searched()
     for run in runs.rest():
-        before = search_last(run)
+        before, before_s = search_last(run)
     while behind:
         yield searched()
 
@@ -77,6 +84,7 @@ class _Behind:
     frame: Shown
     before: list[Face]
     after: list[Face]
+    share: float  # of the time between those two that has passed, 0 to 1
     is_last: bool  # then ``after`` is its own
 
 
@@ -109,7 +117,7 @@ class _Runs:
 def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     frame = one.frame
     earlier, later = [face.box for face in one.before], [face.box for face in one.after]
-    expected = [*earlier, *(box for box in later if not faces.is_among(box, earlier))]
+    expected = _expected(earlier, later, one.share)
     found = faces.find_near(frame.picture, expected, max_faces, hands)
     if found or (found is not None and not expected):
         seen = [face.box for face in found]
@@ -120,3 +128,40 @@ def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
         ):
             return found
     return faces.find(frame.picture, max_faces, hands)
+
+
+def _expected(earlier: Sequence[Box], later: Sequence[Box], share: float) -> list[Box]:
+    """Where faces may be when ``share`` of the time from ``earlier`` to ``later`` has passed.
+
+    Those that stay, those that go or come, and those that moved, which are each other's nearest.
+    """
+    going = [box for box in earlier if not faces.is_among(box, later)]
+    coming = [box for box in later if not faces.is_among(box, earlier)]
+    expected = [box for box in earlier if box not in going]
+    for box in going:
+        to = _nearest(box, coming)
+        if to is not None and _nearest(to, going) == box and _may_be_one(box, to):
+            coming.remove(to)
+            expected.append(_on_the_way(box, to, share))
+        else:
+            expected.append(box)
+    return [*expected, *coming]
+
+
+def _nearest(box: Box, others: Sequence[Box]) -> Box | None:
+    return min(others, key=lambda other: _distance(box, other), default=None)
+
+
+def _may_be_one(box: Box, other: Box) -> bool:
+    widths = box[2] - box[0], other[2] - other[0]
+    return min(widths) >= ALIKE * max(widths) and _distance(box, other) <= MAX_MOVE * max(widths)
+
+
+def _distance(box: Box, other: Box) -> float:
+    """Between the middles, in pixels."""
+    return float(np.hypot(box[0] + box[2] - other[0] - other[2], box[1] + box[3] - other[1] - other[3]) / 2)
+
+
+def _on_the_way(box: Box, to: Box, share: float) -> Box:
+    x0, y0, x1, y1 = ((1 - share) * one + share * other for one, other in zip(box, to, strict=True))
+    return x0, y0, x1, y1

@@ -67,6 +67,7 @@ def _indexed_duration(stream: VideoStream) -> float:
 
 
 def _first_frame(path: Path, container: InputContainer, stream: VideoStream, limits: Limits) -> VideoFrame:
+    stream.thread_type = "SLICE"  # decoders of several frames at once begin the next before they give this one
     try:
         first = next(decoded(container.demux(stream), stream), None)
     except DetectorError:  # some decoders call it a lack of memory

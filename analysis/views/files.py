@@ -1,5 +1,6 @@
 """Private files of an analysis: looked up by row, served by media.py, 404 for everyone but the owner and staff."""
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
@@ -8,9 +9,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from analysis import media, services
+from analysis import media, queries, services
 from analysis.models import AnnotatedFrame, FaceSample
 from analysis.views.access import analysis_or_404
+from detector.report import Verdict
 
 JPEG = "image/jpeg"
 # By the first of FFmpeg's names for the container that browsers know; anything else is offered as plain bytes.
@@ -54,9 +56,26 @@ def poster(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @login_not_required
 @require_safe
 def frame(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
-    """One whole frame with boxes and scores drawn."""
-    row = get_object_or_404(AnnotatedFrame, analysis=analysis_or_404(request, pk), index=index)
-    return media.serve(request, row.picture, JPEG)
+    """One whole frame with boxes and scores, which are drawn now where they were not when it was stored."""
+    analysis = analysis_or_404(request, pk)
+    row = get_object_or_404(AnnotatedFrame, analysis=analysis, index=index)
+    if row.is_drawn:
+        return media.serve(request, row.picture, JPEG)
+    from detector import drawing  # noqa: PLC0415 -- 30 MB that a process which shows no frame does without
+
+    faces = [
+        drawing.DrawnFace(
+            box=(face.x0, face.y0, face.x1, face.y1),
+            verdict=Verdict(face.track.verdict),
+            probability_fake=face.probability_fake,
+            label=str(face.track.index + 1),
+        )
+        for face in queries.faces_in(row)
+    ]
+    width = analysis.video.width
+    return media.serve_made(
+        request, row.picture, JPEG, partial(drawing.on_frame, width=width, faces=faces), repr((width, faces))
+    )
 
 
 @login_not_required

@@ -158,7 +158,15 @@ def _analyse(job: Job, network: "Network", memory: "MemoryWatch | None" = None) 
     watch, meter = Stopwatch(), Meter()
     settings = pipeline.Settings(frames=job.frames)
     with Reader(job.video, settings.limits) as reader, memory.also(reader.usage) if memory else nullcontext():
-        report = pipeline.analyze(job.video, network, settings, out_dir=job.pictures, reader=reader, stopwatch=watch)
+        report = pipeline.analyze(
+            job.video,
+            network,
+            settings,
+            out_dir=job.pictures,
+            reader=reader,
+            stopwatch=watch,
+            draw_frames=False,  # as a worker does
+        )
     whole = meter.read()
     spent = {name: watch.spent.get(name, Spent()) for name in pipeline.TIMED}
     stages = {name: rounded(one.wall_s, one.cpu_s) for name, one in spent.items()}

@@ -1,19 +1,23 @@
 """Files are sent whole or in parts, conditionally, to those who may have them."""
 
+import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import cast
 
+import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from PIL import Image
 
 from accounts.models import User
 from analysis import media
-from analysis.models import Analysis, State, Video
-from tests.analysis.builders import make_analysis, make_user, make_video
+from analysis.models import Analysis, FaceSample, FaceTrack, State, Video
+from tests.analysis.builders import jpeg, make_analysis, make_user, make_video
 
 pytestmark = pytest.mark.django_db
 
@@ -216,3 +220,81 @@ def test_video_can_be_sought_through_its_address(client: Client) -> None:
     assert (answer.status_code, answer.getvalue()) == (206, CONTENT[100:200])
     assert "private" in answer["Cache-Control"]
     assert "sandbox" in answer["Content-Security-Policy"]
+
+
+def frame_of(analysis: Analysis, client: Client, **headers: str) -> HttpResponse:
+    client.force_login(analysis.video.owner)
+    return cast("HttpResponse", client.get(addresses(analysis)[2], headers=headers))
+
+
+def test_faces_are_drawn_on_a_frame_when_it_is_looked_at(client: Client) -> None:
+    """The box reaches from 100, 50 to 200, 150 in a video 640 pixels wide, and the picture is half as wide."""
+    analysis = make_analysis(State.DONE)
+    frame = analysis.frames.get(index=1)
+    frame.picture.save("1-test/wide.jpg", ContentFile(jpeg(size=(320, 180))))
+
+    answer = frame_of(analysis, client)
+
+    assert (answer.status_code, answer["Content-Type"], answer["Accept-Ranges"]) == (200, "image/jpeg", "none")
+    assert answer["Cache-Control"] == "private, max-age=300"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    picture = np.asarray(Image.open(io.BytesIO(body(answer))).convert("RGB"), np.int16)
+    assert picture.shape == (180, 320, 3)
+    is_red = picture[..., 0] - picture[..., 1:].max(axis=-1) > 60
+    rows, columns = np.nonzero(is_red)
+    assert abs(rows.max() - 75) <= 5
+    assert abs(columns.min() - 50) <= 5
+    assert not is_red[85:].any()
+
+
+def test_a_frame_that_was_drawn_when_it_was_stored_is_sent_as_it_is(client: Client) -> None:
+    analysis = make_analysis(State.DONE)
+    analysis.frames.update(is_drawn=True)
+
+    assert body(frame_of(analysis, client)) == jpeg()
+
+
+def test_a_drawn_frame_is_sent_once_until_what_is_drawn_changes(client: Client) -> None:
+    analysis = make_analysis(State.DONE)
+    etag = frame_of(analysis, client)["ETag"]
+
+    again = frame_of(analysis, client, **{"If-None-Match": etag})
+    analysis.tracks.update(verdict="REAL")
+    changed = frame_of(analysis, client, **{"If-None-Match": etag})
+
+    assert (again.status_code, body(again), again["ETag"]) == (304, b"", etag)
+    assert changed.status_code == 200
+    assert changed["ETag"] != etag
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_damaged_frame_is_404_and_said_in_the_log(
+    client: Client, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    analysis = make_analysis(State.DONE)
+    analysis.frames.get(index=1).picture.save("1-test/damaged.jpg", ContentFile(content))
+
+    assert frame_of(analysis, client).status_code == 404
+    assert "1-test/damaged.jpg: These bytes are no JPEG." in caplog.text
+
+
+def test_a_frame_that_is_gone_is_404(client: Client) -> None:
+    analysis = make_analysis(State.DONE)
+    default_storage.delete(str(analysis.frames.get(index=1).picture.name))
+
+    assert frame_of(analysis, client).status_code == 404
+
+
+def test_a_drawn_frame_costs_as_many_queries_for_a_crowd_as_for_one(
+    client: Client, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    analysis = make_analysis(State.DONE)
+    seen = FaceSample.objects.get(track__analysis=analysis, frame_index=1)
+    for index in range(1, 6):
+        track = FaceTrack.objects.create(analysis=analysis, index=index, verdict="REAL", first_s=0.0, last_s=2.0)
+        seen.pk, seen.track = None, track
+        seen.save()
+    client.force_login(analysis.video.owner)
+
+    with django_assert_num_queries(5):  # session, person, analysis, frame, faces
+        client.get(addresses(analysis)[2])

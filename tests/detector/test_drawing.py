@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector import drawing
+from detector import drawing, jpeg
 from detector.drawing import DrawnFace
 from detector.report import Verdict
+from tests import videos
 
 BOX = (200, 120, 320, 280)
 
@@ -193,3 +194,29 @@ def test_overlay_marks_the_place_that_spoke() -> None:
     row, column = np.unravel_index(coloured.argmax(), coloured.shape)
     assert (row // 32, column // 32) == (1, 3)
     assert coloured[96:, :64].max() == 0
+
+
+def test_boxes_on_a_kept_frame_are_given_in_pixels_of_the_video() -> None:
+    kept = jpeg.encode(_plain(640, 360), jpeg.FRAME_QUALITY)
+    box = BOX[0] * 3, BOX[1] * 3, BOX[2] * 3, BOX[3] * 3
+
+    drawn = jpeg.decode(drawing.on_frame(kept, 1920, [DrawnFace(box, Verdict.FAKE, 0.9, "1")]))
+
+    assert np.array_equal(drawn, jpeg.decode(jpeg.encode(_drawn(Verdict.FAKE, 0.9), jpeg.FRAME_QUALITY)))
+
+
+def test_what_is_not_drawn_on_stays_as_it_was_kept() -> None:
+    """To encode it again costs much less than it had lost already."""
+    photograph = videos.portrait()
+    kept = jpeg.encode(photograph, jpeg.FRAME_QUALITY)
+    once = jpeg.decode(kept).astype(np.int16)
+
+    twice = jpeg.decode(drawing.on_frame(kept, photograph.shape[1], []))
+
+    assert np.abs(twice - once).mean() < 0.5 * np.abs(once - photograph).mean()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_damaged_frame_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="no JPEG"):
+        drawing.on_frame(content, 640, [])

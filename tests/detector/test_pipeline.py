@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from detector import tracking
+from detector import drawing, tracking
 from detector.errors import DetectorError, ErrorCode
 from detector.inference import Network, load_network
 from detector.pipeline import JUDGING_S, STAGE_S, STAGES, TIMED, Settings, analyze
@@ -100,6 +100,28 @@ def test_every_picture_the_report_names_exists_and_no_other(
     named |= {name for track in report.tracks for sample in track.samples for name in (sample.crop, sample.heatmap)}
     assert named == {path.name for path in out_dir.iterdir()}
     assert len(named) == 10 + 2 * 20
+
+
+def test_frames_can_be_kept_as_they_were_and_drawn_on_later(
+    network: Network, examined: tuple[Report, Path, list[tuple[str, float]]], tmp_path: Path
+) -> None:
+    drawn, drawn_dir, _ = examined
+    report = analyze(
+        drawn_dir.parent / "clip.mp4", network, Settings(frames=10), out_dir=tmp_path / "out", draw_frames=False
+    )
+
+    assert {frame.is_drawn for frame in drawn.frames} == {True}
+    assert {frame.is_drawn for frame in report.frames} == {False}
+    for frame in report.frames:
+        kept = (tmp_path / "out" / str(frame.picture)).read_bytes()
+        faces = [
+            drawing.DrawnFace(sample.box, track.verdict, sample.probability_fake, str(track.index + 1))
+            for track in report.tracks
+            for sample in track.samples
+            if sample.frame_index == frame.index
+        ]
+        with_boxes = (drawn_dir / str(frame.picture)).read_bytes()
+        assert drawing.on_frame(kept, report.video.width, faces) == with_boxes != kept
 
 
 def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:

@@ -32,7 +32,8 @@ class Finder:
         index = int(picture[0, 0, 0])
         self.near[index] = list(expected)
         hidden = self.overlooked.get(index, [])
-        return self._faces([box for box in self.present.get(index, []) if box in expected and box not in hidden])
+        there = [box for box in self.present.get(index, []) if box not in hidden]
+        return self._faces([box for box in there if any(place == pytest.approx(box) for place in expected)])
 
     def _faces(self, boxes: list[Box]) -> list[Face]:
         return [Face(box, np.zeros((68, 2), np.float32), 0.9) for box in boxes]
@@ -87,6 +88,44 @@ def test_a_face_of_either_neighbour_is_looked_for(monkeypatch: pytest.MonkeyPatc
     assert dict(found) == present
     assert finder.in_full == [0, 4]
     assert finder.near[1] == finder.near[3] == [HERE, THERE]
+
+
+def test_a_face_that_moved_is_looked_for_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two widths in four frames, and growing; beside one that stays."""
+    places: list[Box] = [(400.0 + 30 * i, 300.0, 460.0 + 34 * i, 360.0 + 4 * i) for i in range(5)]
+    finder = Finder({index: [HERE, place] for index, place in enumerate(places)})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert [boxes for _, boxes in found] == [[HERE, place] for place in places]
+    assert finder.in_full == [0, 4]
+    for index in (1, 2, 3):
+        assert finder.near[index] == [HERE, pytest.approx(places[index])]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [(700.0, 300.0, 760.0, 360.0), (460.0, 300.0, 490.0, 330.0)],
+    ids=["five widths away", "half as wide"],
+)
+def test_what_may_be_another_face_is_looked_for_in_both_places(monkeypatch: pytest.MonkeyPatch, last: Box) -> None:
+    first: Box = (400.0, 300.0, 460.0, 360.0)
+    finder = Finder({0: [first], 1: [first], 2: [first], 3: [last], 4: [last]})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert [boxes for _, boxes in found] == [[first]] * 3 + [[last]] * 2
+    assert finder.near == {index: [first, last] for index in (1, 2, 3)}
+
+
+def test_of_two_that_move_each_goes_to_its_own_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[Box] = [(400.0 + 30 * i, 300.0, 460.0 + 30 * i, 360.0) for i in range(5)]
+    right: list[Box] = [(700.0 + 30 * i, 300.0, 760.0 + 30 * i, 360.0) for i in range(5)]
+    finder = Finder({index: [left[index], right[index]] for index in range(5)})
+
+    run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert finder.near[2] == [pytest.approx(left[2]), pytest.approx(right[2])]
 
 
 def test_a_face_that_both_neighbours_show_is_looked_for_everywhere_before_it_counts_as_missing(

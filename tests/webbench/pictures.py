@@ -72,13 +72,14 @@ def drawn_of(video: Path, folder: Path, frames: int) -> dict[str, list[tuple[Pic
     def noting(picture: Picture, quality: int, full_colour: bool = False) -> bytes:
         if picture.shape[:2] == face:
             drawn["crop" if quality == _CROP_QUALITY else "heatmap"].append((picture.copy(), quality))
-        elif quality != _CROP_QUALITY:  # with that, a frame is kept on the way, to be drawn on later
-            drawn["annotated frame"].append((picture.copy(), quality))
+        else:
+            drawn["frame"].append((picture.copy(), quality))
         return encode(picture, quality, full_colour)
 
     jpeg.encode = noting  # whoever draws asks the module for it
     try:
-        pipeline.analyze(video, network, pipeline.Settings(frames=frames), out_dir=folder / "out")
+        settings = pipeline.Settings(frames=frames)
+        pipeline.analyze(video, network, settings, out_dir=folder / "out", draw_frames=False)
     finally:
         jpeg.encode = encode
     return drawn
