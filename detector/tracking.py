@@ -68,7 +68,7 @@ def link(frames: Sequence[Sequence[Sighting]], cuts: set[int]) -> list[list[Sigh
             if column not in taken:
                 live.append([seen])
                 pieces.append(live[-1])
-    return pieces
+    return _linked_backwards(pieces, cuts)
 
 
 def join(
@@ -99,6 +99,32 @@ def join(
                 groups.remove(theirs)
     tracks = [sorted((seen for member in group for seen in pieces[member]), key=_frame_index) for group in groups]
     return sorted(tracks, key=lambda track: (-len(track), track[0].frame_index, track[0].box))
+
+
+def _linked_backwards(pieces: list[list[Sighting]], cuts: set[int]) -> list[list[Sighting]]:
+    """The same with pieces linked that would have been, had time run backwards.
+
+    How fast a face moves is not known in the first frame in which it is seen, but in the last it is.
+    """
+    left, whole = sorted(pieces, key=lambda piece: piece[0].frame_index), []
+    while left:
+        later = left.pop()
+        while len(later) > 1 and (place := _place_before(later, left, cuts)) is not None:
+            later = [*left.pop(place), *later]
+        whole.append(later)
+    return sorted(whole, key=lambda piece: (piece[0].frame_index, piece[0].box))
+
+
+def _place_before(later: list[Sighting], pieces: Sequence[list[Sighting]], cuts: set[int]) -> int | None:
+    """Which of ``pieces`` ends where ``later`` comes from, in the same shot."""
+    begin = later[0].frame_index
+    overlaps = [
+        (_overlap([later[1], later[0]], piece[-1]), place)
+        for place, piece in enumerate(pieces)
+        if 0 < begin - (end := piece[-1].frame_index) <= MAX_GAP_FRAMES and cuts.isdisjoint(range(end + 1, begin + 1))
+    ]
+    overlap, place = max(overlaps, default=(0.0, -1))
+    return place if overlap >= LINK_IOU else None
 
 
 def _overlap(piece: list[Sighting], seen: Sighting) -> float:

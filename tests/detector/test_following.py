@@ -191,6 +191,38 @@ def test_a_face_that_moves_on_as_before_is_linked_though_its_boxes_no_longer_ove
     assert [len(piece) for piece in tracking.link(frames, cuts=set())] == [4]
 
 
+def test_a_face_that_hurries_from_its_first_frame_on_is_one_piece() -> None:
+    """It slows down; only from the third frame on its boxes overlap, and from there it is followed backwards too."""
+    frames = [[sighting(index, x), sighting(index, 2000)] for index, x in enumerate((-160, -75, 0, 60, 120, 170))]
+
+    pieces = tracking.link(frames, cuts=set())
+
+    assert [[one.box[0] for one in piece] for piece in pieces] == [[-160, -75, 0, 60, 120, 170], [2000] * 6]
+
+
+@pytest.mark.parametrize(
+    ("first", "cuts"), [(-75, {1}), (150, set()), (-300, set())], ids=["a cut", "from the other side", "from afar"]
+)
+def test_backwards_too_nothing_is_linked_over_a_cut_or_from_elsewhere(first: float, cuts: set[int]) -> None:
+    frames = [[sighting(index, x)] for index, x in enumerate((first, 0, 60, 120))]
+
+    pieces = tracking.link(frames, cuts)
+
+    assert [len(piece) for piece in pieces] == [1, 3]
+
+
+def test_backwards_a_piece_goes_to_one_other_at_most() -> None:
+    """Two come from about the same place; the one before belongs to one of them, and nothing is lost."""
+    frames = [
+        [sighting(0, 0)],
+        *([sighting(index, x), sighting(index, -x)] for index, x in enumerate((75, 135, 195), 1)),
+    ]
+
+    pieces = tracking.link(frames, cuts=set())
+
+    assert sorted(len(piece) for piece in pieces) == [3, 4]
+
+
 def test_a_face_elsewhere_is_not_linked_to_one_that_stood_still() -> None:
     frames = [[sighting(0, 0)], [sighting(1, 0)], [sighting(2, 90)]]
 
