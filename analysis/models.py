@@ -237,8 +237,10 @@ class AnnotatedFrame(models.Model):
     index = models.PositiveSmallIntegerField()
     time_s = models.FloatField()
     picture = models.FileField(upload_to=derived_path, max_length=255)
-    is_drawn = models.BooleanField(
-        default=True, db_default=True, help_text=_("Whether boxes and scores were drawn on it when it was stored.")
+    width = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text=_("Of the frame, in whose pixels boxes are given; empty where they were drawn when it was stored."),
     )
 
     class Meta:

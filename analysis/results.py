@@ -94,7 +94,7 @@ def _write(analysis: Analysis, report: Report, names: Names) -> None:
             index=frame.index,
             time_s=frame.time_s,
             picture=names[frame.picture],
-            is_drawn=frame.is_drawn,
+            width=frame.width,
         )
         for frame in report.frames
         if frame.picture

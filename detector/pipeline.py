@@ -270,7 +270,7 @@ class _Job:
                 content = drawing.on_frame(content, frame.width, _faces_in(frame.index, tracks))
         with self.watch.stage("write"):
             (out_dir / name).write_bytes(content)
-        return SampledFrame(frame.index, frame.time_s, name, is_drawn=tracks is not None)
+        return SampledFrame(frame.index, frame.time_s, name, frame.width if tracks is None else None)
 
 
 def _faces_in(frame_index: int, tracks: Sequence[Track]) -> list[drawing.DrawnFace]:

@@ -69,7 +69,7 @@ class SampledFrame:
     index: int
     time_s: float
     picture: str | None = None  # JPEG, at most 1280 px wide
-    is_drawn: bool = True  # with boxes and scores on it; else they are drawn when somebody looks at it (drawing.py)
+    width: int | None = None  # of the frame, in pixels, where boxes are still to be drawn; None where they are on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def frame(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
     """One whole frame with boxes and scores, which are drawn now where they were not when it was stored."""
     analysis = analysis_or_404(request, pk)
     row = get_object_or_404(AnnotatedFrame, analysis=analysis, index=index)
-    if row.is_drawn:
+    if row.width is None:
         return media.serve(request, row.picture, JPEG)
     from detector import drawing  # noqa: PLC0415 -- 30 MB that a process which shows no frame does without
 
@@ -72,10 +72,8 @@ def frame(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
         )
         for face in queries.faces_in(row)
     ]
-    width = analysis.video.width
-    return media.serve_made(
-        request, row.picture, JPEG, partial(drawing.on_frame, width=width, faces=faces), repr((width, faces))
-    )
+    draw = partial(drawing.on_frame, width=row.width, faces=faces)
+    return media.serve_made(request, row.picture, JPEG, draw, repr((row.width, faces)))
 
 
 @login_not_required

@@ -109,7 +109,7 @@ def make_results(analysis: Analysis, samples: int = 3) -> None:
         last_s=2.0,
     )
     for index in range(samples):
-        frame = AnnotatedFrame(analysis=analysis, index=index, time_s=float(index), is_drawn=False)
+        frame = AnnotatedFrame(analysis=analysis, index=index, time_s=float(index), width=640)
         frame.picture.save(f"1-test/frame-{index}.jpg", ContentFile(jpeg()), save=False)
         frame.save()
         sample = FaceSample(
@@ -159,7 +159,7 @@ def make_report(
         "frames_requested": 10,
         "frames_analyzed": samples,
         "tracks": (track,),
-        "frames": tuple(r.SampledFrame(index, float(index), f"frames/{index}.jpg", False) for index in range(samples)),
+        "frames": tuple(r.SampledFrame(index, float(index), f"frames/{index}.jpg", 640) for index in range(samples)),
         "video": r.VideoInfo(sha256, 10_240, "mov,mp4,m4a,3gp,3g2,mj2", "h264", 640, 360, 0, 10.0, 25.0),
         "model": r.ModelInfo("test", "1", "cd" * 32, 0.8, 0.2),
         "timings_s": {

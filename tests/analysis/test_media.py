@@ -249,7 +249,7 @@ def test_faces_are_drawn_on_a_frame_when_it_is_looked_at(client: Client) -> None
 
 def test_a_frame_that_was_drawn_when_it_was_stored_is_sent_as_it_is(client: Client) -> None:
     analysis = make_analysis(State.DONE)
-    analysis.frames.update(is_drawn=True)
+    analysis.frames.update(width=None)
 
     assert body(frame_of(analysis, client)) == jpeg()
 

@@ -83,7 +83,7 @@ def test_analysis_is_run_and_everything_found_is_kept(analysis: Analysis, detect
     track = FaceTrack.objects.get(analysis=analysis)
     assert (track.index, track.verdict, track.first_s, track.last_s) == (0, "FAKE", 0.0, 2.0)
     assert [sample.frame_index for sample in track.samples.all()] == [0, 1, 2]
-    assert [frame.is_drawn for frame in AnnotatedFrame.objects.filter(analysis=analysis)] == [False] * 3
+    assert [frame.width for frame in AnnotatedFrame.objects.filter(analysis=analysis)] == [640] * 3
     names = [name for row in FaceSample.objects.all() for name in (row.crop.name, row.heatmap.name)]
     names += [row.picture.name for row in AnnotatedFrame.objects.all()]
     assert all(default_storage.exists(name or "") for name in names)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector import blazeface, crops, faces, tracking
+from detector import blazeface, crops, faces, jpeg, tracking
 from detector.following import Followed, follow
 from detector.hands import Hands
 from detector.release import CropShape
@@ -109,6 +109,17 @@ def test_one_person_is_one_track_over_the_whole_clip(tmp_path: Path) -> None:
     assert len(seen.frames) == 10
     assert [len(track) for track in seen.tracks] == [10]
     assert seen.tracks[0][0].crop.pixels.shape == (96, 96, 3)
+
+
+def test_each_frame_kept_says_how_wide_it_was() -> None:
+    """A stream may change its size on the way; boxes are in pixels of each frame."""
+    sizes = ((640, 360), (1920, 1080), (320, 180))
+    pictures = ((index, float(index), videos.background(size)) for index, size in enumerate(sizes))
+
+    kept = follow(pictures, SHAPE, max_faces=5, max_people=5, keep_width=1280).frames
+
+    assert [frame.width for frame in kept] == [640, 1920, 320]
+    assert [jpeg.decode(frame.jpeg or b"").shape[1] for frame in kept] == [640, 1280, 320]
 
 
 def test_two_people_are_two_tracks(tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ def test_frames_can_be_kept_as_they_were_and_drawn_on_later(
         drawn_dir.parent / "clip.mp4", network, Settings(frames=10), out_dir=tmp_path / "out", draw_frames=False
     )
 
-    assert {frame.is_drawn for frame in drawn.frames} == {True}
-    assert {frame.is_drawn for frame in report.frames} == {False}
+    assert {frame.width for frame in drawn.frames} == {None}
+    assert {frame.width for frame in report.frames} == {640}
     for frame in report.frames:
         kept = (tmp_path / "out" / str(frame.picture)).read_bytes()
         faces = [
@@ -121,7 +121,7 @@ def test_frames_can_be_kept_as_they_were_and_drawn_on_later(
             if sample.frame_index == frame.index
         ]
         with_boxes = (drawn_dir / str(frame.picture)).read_bytes()
-        assert drawing.on_frame(kept, report.video.width, faces) == with_boxes != kept
+        assert drawing.on_frame(kept, frame.width or 0, faces) == with_boxes != kept
 
 
 def test_progress_rises_through_all_stages(examined: tuple[Report, Path, list[tuple[str, float]]]) -> None:
