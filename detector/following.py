@@ -6,6 +6,7 @@ at a time: what is kept of each is its faces' crops and, on request, a smaller J
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -61,11 +62,12 @@ def follow(
     cuts: set[int] = set()
     for shown, found in search(_shown(pictures, cuts, watch), max_faces, hands, watch):
         with watch.stage("crop"):
-            sightings.append(hands.map(lambda face: _sighting(shown, face, shape), found))  # noqa: B023 -- done at once
+            sightings.append(hands.map(partial(_sighting, shown, shape=shape), found))
         with watch.stage("draw"):
             followed.frames.append(_kept(shown, keep_width))
         if on_frame is not None:
             on_frame(shown.index + 1)
+        del shown, found  # before another frame comes
     with watch.stage("track"):
         tracks = tracking.join(
             tracking.link(sightings, cuts),

@@ -26,7 +26,7 @@ from detector.tracking import Sighting
 
 STAGES = ("reading", "faces", "judging", "drawing")
 # What 60 frames of 1080p take on two cores (bench), for shares of the whole; judging by backbone and precision.
-STAGE_S = {"reading": 0.3, "faces": 3.4, "drawing": 0.6}
+STAGE_S = {"reading": 0.2, "faces": 2.7, "drawing": 0.3}
 JUDGING_S = {
     "resnext50_32x4d": {Precision.FLOAT32: 1.5, Precision.BFLOAT16: 0.7, Precision.INT8: 0.5},
     "efficientnet_lite2": {Precision.FLOAT32: 0.5, Precision.BFLOAT16: 0.3, Precision.INT8: 0.5},  # never in int8

@@ -20,7 +20,9 @@ from detector.faces import Box, Face
 from detector.hands import ALONE, Hands
 from detector.stopwatch import Stopwatch
 
-MAX_BETWEEN = 3  # frames between two that are searched in full,
+MAX_BETWEEN = 3  # frames between two that are searched in full, all of which are held,
+MAX_BETWEEN_LARGE = 2  # or where a frame has more pixels than
+LARGE_PIXELS = 1920 * 1200
 MAX_SPAN_S = 0.75  # which lie no further apart than this
 MAX_MOVE = 3.0  # between two such, in widths of the face; one that is further away is another,
 ALIKE = 0.6  # and so is one that has less than this share of its width
@@ -42,8 +44,8 @@ def search(
     """Every frame in order with its faces, largest first, at most ``max_faces``.
 
     For every frame that is asked for one is searched, so that whatever makes them works meanwhile. Holds up to
-    MAX_BETWEEN + 2 frames besides the one handed on. ``stopwatch`` gets the stage detect. Raises what the source of the
-    frames raises.
+    MAX_BETWEEN + 2 frames besides the one handed on, of large ones one less. ``stopwatch`` gets the stage detect.
+    Raises what the source of the frames raises.
     """
     watch = stopwatch or Stopwatch()
     runs, behind = _Runs(), deque[_Behind]()
@@ -102,8 +104,10 @@ class _Runs:
         self._waiting.append(frame)
         next_s = 2 * frame.time_s - self._newest_s  # when the next frame is to be expected
         self._newest_s = frame.time_s
+        is_large = frame.picture.shape[0] * frame.picture.shape[1] > LARGE_PIXELS
+        most = MAX_BETWEEN_LARGE if is_large else MAX_BETWEEN
         is_first = frame.begins_shot or frame.index == 0
-        if is_first or len(self._waiting) > MAX_BETWEEN or next_s - self._begun_s > MAX_SPAN_S:
+        if is_first or len(self._waiting) > most or next_s - self._begun_s > MAX_SPAN_S:
             self._begun_s = frame.time_s
             yield from self.rest()
 

@@ -150,8 +150,12 @@ def test_a_face_that_hurries_past_is_looked_for_everywhere(monkeypatch: pytest.M
     assert dict(found) == present
 
 
-def test_for_every_frame_that_is_asked_for_one_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So what decodes the next frame works while this one is searched, and few frames are held."""
+@pytest.mark.parametrize(("large_pixels", "between"), [(64, search.MAX_BETWEEN), (63, search.MAX_BETWEEN_LARGE)])
+def test_for_every_frame_that_is_asked_for_one_is_searched(
+    large_pixels: int, between: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what decodes the next frame works while this one is searched, and few frames are held, of large ones fewer."""
+    monkeypatch.setattr(search, "LARGE_PIXELS", large_pixels)
     finder = Finder({index: [HERE] for index in range(20)})
     monkeypatch.setattr(faces, "find", finder.find)
     monkeypatch.setattr(faces, "find_near", finder.find_near)
@@ -171,8 +175,8 @@ def test_for_every_frame_that_is_asked_for_one_is_searched(monkeypatch: pytest.M
     for done, _ in enumerate(search.search(counted(), max_faces=5), 1):
         ahead.append(asked - done)
 
-    assert max(held) <= search.MAX_BETWEEN + 3  # and the one that was handed on
-    assert ahead[-8:] == [3, 3, 3, 3, 3, 2, 1, 0]  # one for one, until the frames are at their end
+    assert max(held) == between + 2  # with the one that was handed on
+    assert ahead[-8:] == [*[between] * (8 - between), *reversed(range(between))]  # one for one, to the frames' end
 
 
 def test_no_frame_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
