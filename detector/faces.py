@@ -74,14 +74,19 @@ def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> li
 
 
 def find_near(
-    picture: NDArray[np.uint8], expected: Sequence[Box], max_faces: int, hands: Hands = ALONE
+    picture: NDArray[np.uint8],
+    expected: Sequence[Box],
+    max_faces: int,
+    hands: Hands = ALONE,
+    on_the_way: Sequence[Box] = (),
 ) -> list[Face] | None:
-    """As ``find``, but looking only at the whole picture and near ``expected`` faces, which need not be proven again.
+    """As ``find``, but looking only at the whole picture and near places where faces may be.
 
-    None where that would cost no less than ``find``.
+    Those at ``expected`` places were seen there and need not be proven again; those ``on_the_way`` must be. None where
+    it would cost no less than ``find``.
     """
     height, width = picture.shape[:2]
-    near = [_near(box, width, height) for box in expected]
+    near = [_near(box, width, height) for box in (*expected, *on_the_way)]
     if 1 + len(near) >= len(_regions(width, height)):
         return None
     hits = _hits(picture, [(0, 0, width, height), *near], hands)

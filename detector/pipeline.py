@@ -33,8 +33,8 @@ JUDGING_S = {
     "clip_vit_b16": {Precision.FLOAT32: 14.0, Precision.BFLOAT16: 8.2, Precision.INT8: 4.5},
 }
 # Stages whose time is told, in order. probe: the decoder's start, the first frame, and the wait for the hash; decode:
-# the wait for frames; detect: finding faces and their landmarks; draw: frames kept, and drawn on; write: crops and
-# heatmaps as JPEG, and the disk.
+# the wait for frames; detect: finding faces and their landmarks; draw: frames kept as JPEG, and drawn on; write:
+# crops and heatmaps as JPEG, and the disk.
 TIMED = ("probe", "decode", "detect", "track", "crop", "network", "verdict", "heatmap", "draw", "write")
 LIBRARIES = ("av", "dlib-bin", "face_recognition", "mediapipe", "numpy", "opencv-python-headless", "openvino")
 MIN_FRAMES, MAX_FRAMES = 10, 120

@@ -120,36 +120,60 @@ class _Runs:
 
 def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     frame = one.frame
-    earlier, later = [face.box for face in one.before], [face.box for face in one.after]
-    expected = _expected(earlier, later, one.share)
-    found = faces.find_near(frame.picture, expected, max_faces, hands)
-    if found or (found is not None and not expected):
+    places = _places([face.box for face in one.before], [face.box for face in one.after], one.share)
+    found = faces.find_near(frame.picture, places.seen, max_faces, hands, places.on_the_way)
+    if found or (found is not None and not places):
         seen = [face.box for face in found]
-        lasting = [box for box in earlier if faces.is_among(box, later)]
         is_full = len(found) == max_faces
-        if is_full or (
-            len(found) >= min(len(one.before), len(one.after)) and all(faces.is_among(box, seen) for box in lasting)
-        ):
+        if is_full or (len(found) >= min(len(one.before), len(one.after)) and _are_there(places, seen)):
             return found
     return faces.find(frame.picture, max_faces, hands)
 
 
-def _expected(earlier: Sequence[Box], later: Sequence[Box], share: float) -> list[Box]:
-    """Where faces may be when ``share`` of the time from ``earlier`` to ``later`` has passed.
+@dataclass(frozen=True)
+class _Places:
+    """Where faces may be, by the frames before and after that were searched in full."""
 
-    Those that stay, those that go or come, and those that moved, which are each other's nearest.
-    """
+    lasting: list[Box]  # in both
+    coming_or_going: list[Box]  # in one alone
+    on_the_way: list[Box]  # of faces that moved from one place to another, where they would be had they moved evenly
+
+    def __bool__(self) -> bool:
+        return bool(self.lasting or self.coming_or_going or self.on_the_way)
+
+    @property
+    def seen(self) -> list[Box]:
+        return [*self.lasting, *self.coming_or_going]
+
+
+def _places(earlier: Sequence[Box], later: Sequence[Box], share: float) -> _Places:
+    """When ``share`` of the time from ``earlier`` to ``later`` has passed; a face moved where both are nearest."""
     going = [box for box in earlier if not faces.is_among(box, later)]
     coming = [box for box in later if not faces.is_among(box, earlier)]
-    expected = [box for box in earlier if box not in going]
-    for box in going:
-        to = _nearest(box, coming)
-        if to is not None and _nearest(to, going) == box and _may_be_one(box, to):
-            coming.remove(to)
-            expected.append(_on_the_way(box, to, share))
-        else:
-            expected.append(box)
-    return [*expected, *coming]
+    moved = [
+        (box, to)
+        for box in going
+        if (to := _nearest(box, coming)) is not None and _nearest(to, going) == box and _may_be_one(box, to)
+    ]
+    ends = [end for pair in moved for end in pair]
+    return _Places(
+        lasting=[box for box in earlier if box not in going],
+        coming_or_going=[box for box in (*going, *coming) if box not in ends],
+        on_the_way=[_on_the_way(box, to, share) for box, to in moved],
+    )
+
+
+def _are_there(places: _Places, seen: Sequence[Box]) -> bool:
+    """Whether all that both frames show is among what was ``seen``; what moved, as another face, near its place."""
+    if not all(faces.is_among(box, seen) for box in places.lasting):
+        return False
+    others = [box for box in seen if not faces.is_among(box, places.lasting)]
+    for box in places.on_the_way:
+        near = _nearest(box, others)
+        if near is None or _distance(box, near) > faces.NEAR_FACES / 2 * (box[2] - box[0]):
+            return False
+        others.remove(near)
+    return True
 
 
 def _nearest(box: Box, others: Sequence[Box]) -> Box | None:

@@ -2,8 +2,9 @@
 
 Between neighbouring frames of one shot, boxes are linked that overlap the last place of a face, or where it would be
 had it moved on as before (the assignment of SORT, Bewley et al., ICIP 2016, without its filter: samples lie too far
-apart for one). A cut ends every link, since another person may then be in the same place. The pieces are joined across
-cuts by face_recognition's encodings, never two that share a frame.
+apart for one); then backwards in time, where a face's speed shows only later. A cut ends every link, since another
+person may then be in the same place. The pieces are joined across cuts by face_recognition's encodings, never two that
+share a frame.
 """
 
 from collections.abc import Callable, Sequence

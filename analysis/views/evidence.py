@@ -17,7 +17,7 @@ from detector.report import Report
 
 logger = logging.getLogger(__name__)
 
-WIDEST_FRAME_PX = 1280  # as the detector writes annotated frames
+WIDEST_FRAME_PX = 1280  # as the detector keeps frames
 PEOPLE_SHOWN_OPEN = 4  # further ones are folded away
 BAND_WORDS = {
     "fake": _("range of fake"),
@@ -34,7 +34,7 @@ STAGE_WORDS = {
     "network": _("Judging with the network"),
     "verdict": _("Weighing the verdict"),
     "heatmap": _("Drawing heatmaps"),
-    "draw": _("Drawing frames"),
+    "draw": _("Keeping frames"),
     "write": _("Storing pictures"),
     # Of reports from before the stages were told apart:
     "read": _("Reading the frames"),
@@ -71,7 +71,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One annotated frame with the scores of the people in it."""
+    """One frame with the scores of the people in it."""
 
     number: int
     row: AnnotatedFrame
@@ -153,7 +153,7 @@ def _frames(analysis: Analysis, people: list[Person]) -> list[Frame]:
 
 
 def _picture_size(report: Report) -> tuple[int, int]:
-    """Width and height of the annotated frames."""
+    """Width and height of the frames kept."""
     width, height = report.video.width, report.video.height
     scale = min(1.0, WIDEST_FRAME_PX / width)
     return round(width * scale), round(height * scale)

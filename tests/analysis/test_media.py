@@ -15,8 +15,11 @@ from django.urls import reverse
 from PIL import Image
 
 from accounts.models import User
-from analysis import media
+from analysis import media, queries
+from analysis.files import StorageDown
 from analysis.models import Analysis, FaceSample, FaceTrack, State, Video
+from detector import drawing
+from detector.report import Verdict
 from tests.analysis.builders import jpeg, make_analysis, make_user, make_video
 
 pytestmark = pytest.mark.django_db
@@ -245,6 +248,65 @@ def test_faces_are_drawn_on_a_frame_when_it_is_looked_at(client: Client) -> None
     assert abs(rows.max() - 75) <= 5
     assert abs(columns.min() - 50) <= 5
     assert not is_red[85:].any()
+
+
+def test_only_the_faces_of_that_frame_are_drawn_and_each_with_its_number() -> None:
+    analysis = make_analysis(State.DONE)
+    make_analysis(State.DONE)
+    second = FaceTrack.objects.create(analysis=analysis, index=1, verdict="REAL", first_s=0.0, last_s=0.0)
+    seen = FaceSample.objects.get(track__analysis=analysis, track__index=0, frame_index=0)
+    seen.pk, seen.track = None, second
+    seen.save()
+
+    faces = [queries.faces_in(frame) for frame in analysis.frames.all()]
+
+    assert [[(face.track.analysis_id, face.track.index, face.frame_index) for face in found] for found in faces] == [
+        [(analysis.pk, 0, 0), (analysis.pk, 1, 0)],
+        [(analysis.pk, 0, 1)],
+        [(analysis.pk, 0, 2)],
+    ]
+
+
+def test_a_person_bears_the_same_number_on_a_frame_as_in_the_page(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[drawing.DrawnFace] = []
+
+    def noting(kept: bytes, width: int, faces: list[drawing.DrawnFace]) -> bytes:
+        drawn.extend(faces)
+        return kept
+
+    monkeypatch.setattr(drawing, "on_frame", noting)
+    frame_of(make_analysis(State.DONE), client)
+
+    assert drawn == [drawing.DrawnFace((100, 50, 200, 150), Verdict.FAKE, 0.9, "1")]
+
+
+def test_the_head_of_a_drawn_frame_and_a_part_of_it(client: Client) -> None:
+    """A part cannot be had: the whole is sent, as RFC 9110 allows."""
+    analysis = make_analysis(State.DONE)
+    whole = frame_of(analysis, client)
+
+    head = client.head(addresses(analysis)[2])
+    part = frame_of(analysis, client, Range="bytes=0-9")
+
+    assert (head.status_code, head.content, head["ETag"]) == (200, b"", whole["ETag"])
+    assert (part.status_code, body(part)) == (200, body(whole))
+
+
+def test_a_storage_that_does_not_answer_is_said_as_for_every_file(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = make_analysis(State.DONE)
+    client.force_login(analysis.video.owner)
+
+    def away(*_: object) -> None:
+        raise StorageDown("It is away.")
+
+    monkeypatch.setattr(default_storage, "open", away)
+    answers = [client.get(address) for address in addresses(analysis)[2:4]]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
 
 
 def test_a_frame_that_was_drawn_when_it_was_stored_is_sent_as_it_is(client: Client) -> None:

@@ -212,7 +212,9 @@ def test_a_face_that_hurries_from_its_first_frame_on_is_one_piece() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "cuts"), [(-75, {1}), (150, set()), (-300, set())], ids=["a cut", "from the other side", "from afar"]
+    ("first", "cuts"),
+    [(-75, {1}), (150, set()), (-300, set()), (-135, set())],
+    ids=["a cut", "from the other side", "from afar", "with too little overlap"],
 )
 def test_backwards_too_nothing_is_linked_over_a_cut_or_from_elsewhere(first: float, cuts: set[int]) -> None:
     frames = [[sighting(index, x)] for index, x in enumerate((first, 0, 60, 120))]
@@ -220,6 +222,16 @@ def test_backwards_too_nothing_is_linked_over_a_cut_or_from_elsewhere(first: flo
     pieces = tracking.link(frames, cuts)
 
     assert [len(piece) for piece in pieces] == [1, 3]
+
+
+def test_backwards_too_a_face_may_be_missed_for_a_few_frames_and_no_longer() -> None:
+    def pieces(gap: int) -> list[int]:
+        begin = [[sighting(0, -60 * gap - 20)], *([] for _ in range(gap - 1))]
+        frames = [*begin, *([sighting(gap + place, x)] for place, x in enumerate((0, 60, 120)))]
+        return [len(piece) for piece in tracking.link(frames, cuts=set())]
+
+    assert pieces(tracking.MAX_GAP_FRAMES) == [4]
+    assert pieces(tracking.MAX_GAP_FRAMES + 1) == [1, 3]
 
 
 def test_backwards_a_piece_goes_to_one_other_at_most() -> None:

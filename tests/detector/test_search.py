@@ -28,15 +28,23 @@ class Finder:
         self.in_full.append(index)
         return self._faces(self.present.get(index, []))
 
-    def find_near(self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object) -> list[Face]:
+    def find_near(
+        self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object, on_the_way: list[Box]
+    ) -> list[Face]:
         index = int(picture[0, 0, 0])
-        self.near[index] = list(expected)
+        self.near[index] = [*expected, *on_the_way]
         hidden = self.overlooked.get(index, [])
         there = [box for box in self.present.get(index, []) if box not in hidden]
-        return self._faces([box for box in there if any(place == pytest.approx(box) for place in expected)])
+        return self._faces([box for box in there if any(_is_near(box, place) for place in self.near[index])])
 
     def _faces(self, boxes: list[Box]) -> list[Face]:
         return [Face(box, np.zeros((68, 2), np.float32), 0.9) for box in boxes]
+
+
+def _is_near(box: Box, place: Box) -> bool:
+    """Whether ``box`` lies in the square that is searched around ``place``."""
+    reach = (faces.NEAR_FACES - 1) / 2 * (place[2] - place[0])
+    return abs(box[0] - place[0]) <= reach and abs(box[1] - place[1]) <= reach
 
 
 def frames(times_s: list[float], shots: tuple[int, ...] = ()) -> Iterator[Shown]:
@@ -105,8 +113,8 @@ def test_a_face_that_moved_is_looked_for_on_its_way(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "last",
-    [(700.0, 300.0, 760.0, 360.0), (460.0, 300.0, 490.0, 330.0)],
-    ids=["five widths away", "half as wide"],
+    [(400.0 + 60 * search.MAX_MOVE + 1, 300.0, 460.0 + 60 * search.MAX_MOVE + 1, 360.0), (460.0, 300.0, 490.0, 330.0)],
+    ids=["further than a face goes", "half as wide"],
 )
 def test_what_may_be_another_face_is_looked_for_in_both_places(monkeypatch: pytest.MonkeyPatch, last: Box) -> None:
     first: Box = (400.0, 300.0, 460.0, 360.0)
@@ -120,12 +128,37 @@ def test_what_may_be_another_face_is_looked_for_in_both_places(monkeypatch: pyte
 
 def test_of_two_that_move_each_goes_to_its_own_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[Box] = [(400.0 + 30 * i, 300.0, 460.0 + 30 * i, 360.0) for i in range(5)]
-    right: list[Box] = [(700.0 + 30 * i, 300.0, 760.0 + 30 * i, 360.0) for i in range(5)]
+    right: list[Box] = [(660.0 + 30 * i, 300.0, 720.0 + 30 * i, 360.0) for i in range(5)]
     finder = Finder({index: [left[index], right[index]] for index in range(5)})
 
     run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
 
     assert finder.near[2] == [pytest.approx(left[2]), pytest.approx(right[2])]
+
+
+def test_where_two_go_and_one_comes_the_nearer_one_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    far: Box = (300.0, 300.0, 360.0, 360.0)
+    near: list[Box] = [(400.0 + 15 * i, 300.0, 460.0 + 15 * i, 360.0) for i in range(5)]
+    finder = Finder({0: [far, near[0]], 1: [far, near[1]], 2: [near[2]], 3: [near[3]], 4: [near[4]]})
+
+    run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert finder.near[2] == [far, pytest.approx(near[2])]
+
+
+@pytest.mark.parametrize("jumps_at", [1, 4], ids=["early", "late"])
+def test_a_face_that_jumps_is_not_forgotten_for_another_that_stays_longer(
+    jumps_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its way it is not where it would be had it moved evenly; and the number of faces alone does not tell."""
+    before: Box = (400.0, 400.0, 460.0, 460.0)
+    after: Box = (574.0, 400.0, 634.0, 460.0)
+    present = {index: [HERE, before if index < jumps_at else after] for index in range(4)} | {4: [after]}
+    finder = Finder(present)
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert dict(found) == present
 
 
 def test_a_face_that_both_neighbours_show_is_looked_for_everywhere_before_it_counts_as_missing(
@@ -195,6 +228,31 @@ def test_a_small_face_is_followed_without_searching_everywhere() -> None:
     width = np.ptp(in_full.landmarks, axis=0).max()
     assert np.abs(near.landmarks - in_full.landmarks).mean() < 0.02 * width  # about as much as between two frames
     assert elsewhere == []
+
+
+def test_a_face_on_its_way_must_be_proven_and_one_that_was_seen_there_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = videos.background((1920, 1080))
+    videos.paste(canvas, videos.resized(videos.portrait(), 220), 1300, 600)
+    (face,) = faces.find(canvas, 5)
+    monkeypatch.setattr(faces, "_is_face", lambda picture, box, score: False)
+
+    assert len(faces.find_near(canvas, [face.box], 5) or []) == 1
+    assert faces.find_near(canvas, [], 5, on_the_way=[face.box]) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 4000), (5000, 1), (191, 193), (383, 7), (1001, 903)])
+def test_any_size_of_picture_can_be_searched(size: tuple[int, int]) -> None:
+    width, height = size
+    picture = np.random.default_rng(5).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    place: Box = (0.0, 0.0, float(width), float(height))
+
+    assert len(faces.find(picture, 5)) <= 5
+    assert len(faces.find_near(picture, [place], 5) or []) <= 5
+    assert len(blazeface.detect(picture, 0.5).scores) <= blazeface.CELLS**2
+
+
+def test_a_pixel_is_scaled_as_the_finder_takes_it() -> None:
+    assert [blazeface.SCALED[value] for value in (0, 51, 255)] == pytest.approx([-1.0, -0.6, 1.0])
 
 
 def test_where_many_faces_are_expected_nothing_is_saved() -> None:
