@@ -76,9 +76,7 @@ def serve(
             response.headers["Content-Disposition"] = (
                 content_disposition_header(download_name is not None, download_name or "") or "inline"
             )
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
-    response.headers["ETag"] = etag
+    _set_headers(response, etag)
     return response
 
 
@@ -110,11 +108,14 @@ def serve_made(
     except ValueError as error:
         logger.warning("A stored picture is damaged and cannot be shown: %s: %s", field_file.name, error)
         raise Http404 from error
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
+    _set_headers(response, etag)
     response.headers["Accept-Ranges"] = "none"
-    response.headers["ETag"] = etag
     return response
+
+
+def _set_headers(response: HttpResponseBase, etag: str) -> None:
+    for name, value in (*_HEADERS.items(), ("ETag", etag)):
+        response.headers[name] = value
 
 
 def _content(

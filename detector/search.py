@@ -44,7 +44,7 @@ def search(
     """Every frame in order with its faces, largest first, at most ``max_faces``.
 
     For every frame that is asked for one is searched, so that whatever makes them works meanwhile. Holds up to
-    MAX_BETWEEN + 2 frames besides the one handed on, of large ones one less. ``stopwatch`` gets the stage detect.
+    MAX_BETWEEN + 1 frames besides the one handed on, of large ones one less. ``stopwatch`` gets the stage detect.
     Raises what the source of the frames raises.
     """
     watch = stopwatch or Stopwatch()
