@@ -79,17 +79,16 @@ def find_near(
     max_faces: int,
     hands: Hands = ALONE,
     on_the_way: Sequence[Box] = (),
-) -> list[Face] | None:
-    """As ``find``, but looking only at the whole picture and near places where faces may be.
+) -> list[Face]:
+    """As ``find``, but looking only near places where faces may be, or at the whole picture where there is none.
 
-    Those at ``expected`` places were seen there and need not be proven again; those ``on_the_way`` must be. None where
-    it would cost no less than ``find``.
+    Those at ``expected`` places were seen there and need not be proven again; those ``on_the_way`` must be. Where there
+    are more places than regions that ``find`` searches, these are searched instead.
     """
     height, width = picture.shape[:2]
-    near = [_near(box, width, height) for box in (*expected, *on_the_way)]
-    if 1 + len(near) >= len(_regions(width, height)):
-        return None
-    hits = _hits(picture, [(0, 0, width, height), *near], hands)
+    everywhere = _regions(width, height)
+    near = [_near(box, width, height) for box in (*expected, *on_the_way)] or everywhere[:1]
+    hits = _hits(picture, near if len(near) <= len(everywhere) else everywhere, hands)
     agreed = hands.map(lambda hit: is_among(hit[0], expected) or _is_face(picture, *hit), hits)
     return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
 

@@ -1,11 +1,11 @@
 """Decides which sampled frames are searched for faces everywhere, and which only where their neighbours show faces.
 
 Every few frames one is searched in full, and so is the first and the last of every shot. The frames between two such
-are searched as a whole and close to the faces of both; of a face that moved from one to the other, close to where it
-would be had it moved evenly. Where a face is missing that both show, or there are fewer faces than in either, or nobody
-is found though one of them shows somebody, the frame is searched in full after all; a face that neither shows is found
-between them if it is large enough to be seen in the whole picture. Frames that lie too far apart in time for this are
-all searched in full.
+are searched close to the faces of both; of a face that moved from one to the other, close to where it would be had it
+moved evenly; and as a whole where neither shows any. Where a face is missing that both show, or there are fewer faces
+than in either, or nobody is found though one of them shows somebody, the frame is searched in full after all. So a
+face that comes and goes between two frames with other faces is not looked for. Frames that lie too far apart in time
+for this are all searched in full.
 """
 
 from collections import deque
@@ -122,7 +122,7 @@ def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     frame = one.frame
     places = _places([face.box for face in one.before], [face.box for face in one.after], one.share)
     found = faces.find_near(frame.picture, places.seen, max_faces, hands, places.on_the_way)
-    if found or (found is not None and not places):
+    if found or not places:
         seen = [face.box for face in found]
         is_full = len(found) == max_faces
         if is_full or (len(found) >= min(len(one.before), len(one.after)) and _are_there(places, seen)):

@@ -222,7 +222,7 @@ def test_a_small_face_is_followed_without_searching_everywhere() -> None:
     videos.paste(canvas, videos.resized(videos.portrait(), 220), 1300, 600)
     (in_full,) = faces.find(canvas, 5)
 
-    (near,) = faces.find_near(canvas, [in_full.box], 5) or []
+    (near,) = faces.find_near(canvas, [in_full.box], 5)
     elsewhere = faces.find_near(canvas, [(100.0, 100.0, 150.0, 150.0)], 5)
 
     width = np.ptp(in_full.landmarks, axis=0).max()
@@ -236,7 +236,7 @@ def test_a_face_on_its_way_must_be_proven_and_one_that_was_seen_there_need_not(m
     (face,) = faces.find(canvas, 5)
     monkeypatch.setattr(faces, "_is_face", lambda picture, box, score: False)
 
-    assert len(faces.find_near(canvas, [face.box], 5) or []) == 1
+    assert len(faces.find_near(canvas, [face.box], 5)) == 1
     assert faces.find_near(canvas, [], 5, on_the_way=[face.box]) == []
 
 
@@ -247,7 +247,7 @@ def test_any_size_of_picture_can_be_searched(size: tuple[int, int]) -> None:
     place: Box = (0.0, 0.0, float(width), float(height))
 
     assert len(faces.find(picture, 5)) <= 5
-    assert len(faces.find_near(picture, [place], 5) or []) <= 5
+    assert len(faces.find_near(picture, [place], 5)) <= 5
     assert len(blazeface.detect(picture, 0.5).scores) <= blazeface.CELLS**2
 
 
@@ -255,8 +255,36 @@ def test_a_pixel_is_scaled_as_the_finder_takes_it() -> None:
     assert [blazeface.SCALED[value] for value in (0, 51, 255)] == pytest.approx([-1.0, -0.6, 1.0])
 
 
-def test_where_many_faces_are_expected_nothing_is_saved() -> None:
-    assert faces.find_near(np.zeros((64, 64, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)], 5) is None
+@pytest.mark.parametrize(
+    ("size", "places", "searched"),
+    [
+        ((1920, 1080), 0, [(0, 0, 1920, 1080)]),
+        ((1920, 1080), 1, [(0, 0, 192, 192)]),
+        ((1920, 1080), 10, [(0, 0, 192, 192)] * 10),
+        ((640, 640), 1, [(0, 0, 192, 192)]),
+        ((640, 640), 2, [(0, 0, 640, 640)]),
+    ],
+)
+def test_near_faces_no_more_is_searched_than_in_full(
+    size: tuple[int, int], places: int, searched: list[faces.Region], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole picture where there are no places; everywhere, and no place, where there are more of these."""
+    regions: list[faces.Region] = []
+    monkeypatch.setattr(faces, "_hits", lambda picture, those, hands: regions.extend(those) or [])
+
+    faces.find_near(np.zeros((size[1], size[0], 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * places, 5)
+
+    assert regions == searched
+
+
+def test_more_places_than_regions_are_searched_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions: list[faces.Region] = []
+    monkeypatch.setattr(faces, "_hits", lambda picture, those, hands: regions.extend(those) or [])
+
+    faces.find_near(np.zeros((1080, 1920, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * 11, 20)
+
+    assert len(regions) == 10
+    assert (0, 0, 1920, 1080) in regions
 
 
 def test_a_hit_too_small_to_report_does_not_keep_hog_from_looking(monkeypatch: pytest.MonkeyPatch) -> None:
