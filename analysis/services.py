@@ -2,6 +2,9 @@
 
 Whatever is refused leaves nothing behind; whatever is accepted is committed before it is put into the queue, and stays
 accepted when the queue is down. Rows that have files are deleted here and nowhere else.
+
+Rows are locked in one order, so that nobody waits for somebody who waits for them: the person, then videos, then
+analyses, each by primary key. Workers keep to it as well (lifecycle.claim_next).
 """
 
 import contextlib
@@ -16,6 +19,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -97,10 +101,9 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
         installed = model_versions.is_installed(model)
         raise Refused(Code.MODEL_VERSION_UNMEASURED if installed else Code.MODEL_VERSION_GONE)
     with transaction.atomic():
-        video = Video.objects.select_for_update().select_related("owner").filter(pk=analysis.video_id).first()
+        video = _locked(analysis.video_id)
         if video is None:
             raise Refused(Code.FILE_MISSING)
-        quotas.lock(video.owner)
         quotas.check_queue(video.owner)
         quotas.check_minutes(video.owner, video.duration_s)
         return _queue(video, frames, model)
@@ -117,21 +120,22 @@ def cancel(analysis: Analysis) -> bool:
 
 @_counting_refusals()
 def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
-    """Puts what failed or was cancelled back into the queue; False when it is neither.
+    """Puts what failed or was cancelled back into the queue; False when it is neither, or gone.
 
     Raises Refused when the owner's queue is full; ``within_quota=False`` is for administrators.
     """
     with transaction.atomic():
-        owner = analysis.video.owner
+        video = _locked(analysis.video_id)  # or retention might take it for one that is over
+        if video is None:
+            return False
         if within_quota:
-            quotas.lock(owner)
-            quotas.check_queue(owner)
-            quotas.check_minutes(owner, analysis.video.duration_s)
+            quotas.check_queue(video.owner)
+            quotas.check_minutes(video.owner, video.duration_s)
         if not lifecycle.requeue(analysis.pk):
             return False
         if within_quota:
-            quotas.note_minutes(owner, analysis.video.duration_s)
-        trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=owner.pk)
+            quotas.note_minutes(video.owner, video.duration_s)
+        trail.record(Action.RETRIED, ANALYSIS, analysis.pk, owner_id=video.owner_id)
         row = Analysis.objects.get(pk=analysis.pk)
         transaction.on_commit(lambda: tasks.enqueue(row), robust=True)
     return True
@@ -143,7 +147,8 @@ def delete(analyses: Iterable[Analysis]) -> int:
     with transaction.atomic():
         rows = Analysis.objects.filter(pk__in=pks)
         video_pks = set(rows.values_list("video_id", flat=True))
-        list(Video.objects.select_for_update().filter(pk__in=video_pks).values_list("pk", flat=True))
+        _lock(Video.objects.filter(pk__in=video_pks))
+        _lock(rows)  # a worker may be storing what it found
         owners = dict(rows.values_list("pk", "video__owner_id"))
         rows.delete()
         orphans = Video.objects.filter(pk__in=video_pks, analyses__isnull=True)
@@ -159,7 +164,9 @@ def delete_videos(videos: Iterable[Video]) -> int:
     pks = [video.pk for video in videos]
     with transaction.atomic():
         rows = Video.objects.filter(pk__in=pks)
-        owners = dict(rows.select_for_update().values_list("pk", "owner_id"))
+        _lock(rows)
+        _lock(Analysis.objects.filter(video__in=pks))
+        owners = dict(rows.values_list("pk", "owner_id"))
         analyses = dict(Analysis.objects.filter(video__in=owners).values_list("pk", "video__owner_id"))
         rows.delete()
         _note_deleted(owners, analyses)
@@ -195,7 +202,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
         with transaction.atomic():
             some = Video.objects.filter(pk__in=due[start : start + _PRUNED_AT_ONCE])
             if not dry_run:  # whoever has one examined again has locked it, and it is not due any more
-                list(some.select_for_update().values_list("pk", flat=True))
+                _lock(some)
             still_due = list(retention.due().filter(pk__in=some))
             videos += len(still_due)
             analyses += Analysis.objects.filter(video__in=still_due).count()
@@ -210,6 +217,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
 def delete_person(owner: User) -> None:
     """Deletes an account with all its videos, analyses and files."""
     with transaction.atomic():
+        quotas.lock(owner)
         delete_videos(Video.objects.filter(owner=owner))
         trail.record(Action.PERSON_DELETED, "person", owner.pk, owner_id=owner.pk)
         owner.delete()
@@ -289,6 +297,20 @@ def _submit_new(
         if not files.may_be_committed(Video.objects.filter(pk=video.pk)):
             files.remove_folders([files.video_folder(video.pk)])
         raise
+
+
+def _locked(video_pk: uuid.UUID) -> Video | None:
+    """The video, locked after its owner; None where it is gone."""
+    owner = User.objects.select_for_update(of=("self",)).filter(videos=video_pk).first()
+    video = Video.objects.select_for_update().filter(pk=video_pk).first()
+    if video is not None and owner is not None:
+        video.owner = owner
+    return video
+
+
+def _lock(rows: QuerySet[Any]) -> None:
+    """Nobody else changes or deletes these rows until the transaction ends; see above for the order."""
+    list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
 
 
 def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Analysis:

@@ -17,7 +17,7 @@ from accounts.forms import DeleteAccountForm, ProfileForm
 from accounts.models import User
 from analysis import quotas, services
 from analysis.models import Analysis, Video
-from audit import context, trail
+from audit import trail
 from audit.models import Action
 
 
@@ -57,9 +57,8 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     person = get_object_or_404(User, pk=request.user.pk)
     form = DeleteAccountForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
+        services.delete_person(person)
         logout(request)
-        with context.bind(person=lambda: person.pk):  # who has just logged out
-            services.delete_person(person)
         messages.success(request, _("Your account and everything in it were deleted."))
         return redirect("home")
     videos = Video.objects.filter(owner=person).count()

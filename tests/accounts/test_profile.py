@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as site
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
+from analysis import services
 from analysis.models import Analysis, Video
 from tests.analysis.builders import PASSWORD, make_analysis, make_user
 
@@ -99,3 +101,18 @@ class TestLeaving:
         assert set(media_files()) == theirs
         assert client.get(reverse("profile")).status_code == 302
         assert "were deleted" in client.get(reverse("home")).content.decode()
+
+    def test_who_could_not_be_deleted_stays_logged_in(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        person = make_user()
+        self.log_in(client, person)
+        client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+
+        def fails(owner: User) -> None:
+            raise OperationalError("The database is away.")
+
+        monkeypatch.setattr(services, "delete_person", fails)
+        client.raise_request_exception = False
+        response = client.post(reverse("delete_account"), {"confirm": "on"})
+
+        assert response.status_code == 500
+        assert client.get(reverse("profile")).status_code == 200

@@ -255,6 +255,18 @@ def test_a_pixel_is_scaled_as_the_finder_takes_it() -> None:
     assert [blazeface.SCALED[value] for value in (0, 51, 255)] == pytest.approx([-1.0, -0.6, 1.0])
 
 
+def searched_regions(monkeypatch: pytest.MonkeyPatch) -> list[faces.Region]:
+    """Where BlazeFace will have been sent; it finds nobody."""
+    regions: list[faces.Region] = []
+
+    def hits(picture: np.ndarray, those: list[faces.Region], hands: object) -> list[tuple[Box, float]]:
+        regions.extend(those)
+        return []
+
+    monkeypatch.setattr(faces, "_hits", hits)
+    return regions
+
+
 @pytest.mark.parametrize(
     ("size", "places", "searched"),
     [
@@ -269,8 +281,7 @@ def test_near_faces_no_more_is_searched_than_in_full(
     size: tuple[int, int], places: int, searched: list[faces.Region], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole picture where there are no places; everywhere, and no place, where there are more of these."""
-    regions: list[faces.Region] = []
-    monkeypatch.setattr(faces, "_hits", lambda picture, those, hands: regions.extend(those) or [])
+    regions = searched_regions(monkeypatch)
 
     faces.find_near(np.zeros((size[1], size[0], 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * places, 5)
 
@@ -278,8 +289,7 @@ def test_near_faces_no_more_is_searched_than_in_full(
 
 
 def test_more_places_than_regions_are_searched_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    regions: list[faces.Region] = []
-    monkeypatch.setattr(faces, "_hits", lambda picture, those, hands: regions.extend(those) or [])
+    regions = searched_regions(monkeypatch)
 
     faces.find_near(np.zeros((1080, 1920, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * 11, 20)
 
