@@ -31,6 +31,7 @@ BEGINNING = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip|pnot)|\x1aE\xdf\xa3
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 EDGE_PIXELS = 2 * 1024**2  # that a decoder may add to a frame so that its sides are multiples of its blocks
 SPARE_BYTES, SPARE_FRAMES, PIXEL_BYTES = 8 * 1024**2, 4, 3  # less memory than that is a shortage
+LEAST_ASPECT, MOST_ASPECT = 1.01, 4.0  # of pixels, the longer side over the shorter; others count as square
 _INT64 = 2**63
 
 
@@ -134,6 +135,20 @@ def seek(container: InputContainer, stream: VideoStream, time_s: float) -> bool:
 def pts_at(stream: VideoStream, time_s: float) -> int:
     """``time_s`` after the stream's beginning as a time stamp of the stream."""
     return round((time_s + start_s(stream)) / float(stream.time_base or 1))
+
+
+def pixel_aspect(stream: VideoStream) -> float:
+    """A pixel's width over its height; 1 for one next to square, and for a shape that no camera or disc has."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    longer = max(aspect, 1 / aspect) if aspect > 0 else 1.0
+    return aspect if LEAST_ASPECT < longer < MOST_ASPECT else 1.0
+
+
+def shown_size(frame: VideoFrame, aspect: float) -> tuple[int, int]:
+    """Width and height that ``frame`` has in square pixels, as players show it, not turned yet; none of it is lost."""
+    if aspect > 1:
+        return round(frame.width * aspect), frame.height
+    return frame.width, round(frame.height / aspect)
 
 
 def rotation(frame: VideoFrame) -> int:

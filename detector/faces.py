@@ -7,8 +7,8 @@ their cost nor their precision depends on the picture's size.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import face_recognition
@@ -61,6 +61,26 @@ class Face:
     score: float  # of the finder, 0 to 1; 1 for HOG
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where faces may be in a picture, by what frames before and after it show."""
+
+    lasting: list[Box] = field(default_factory=list)  # in both
+    coming_or_going: list[Box] = field(default_factory=list)  # in one alone
+    on_the_way: list[Box] = field(default_factory=list)  # of faces that moved, had they moved evenly
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def __iter__(self) -> Iterator[Box]:
+        return iter((*self.lasting, *self.coming_or_going, *self.on_the_way))
+
+    @property
+    def seen(self) -> list[Box]:
+        """Those where a face was seen."""
+        return [*self.lasting, *self.coming_or_going]
+
+
 def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> list[Face]:
     """The faces of a (H, W, 3) uint8 RGB picture, largest first, at most ``max_faces``.
 
@@ -73,23 +93,20 @@ def find(picture: NDArray[np.uint8], max_faces: int, hands: Hands = ALONE) -> li
     return _faces(picture, proven or _filling(picture), max_faces, hands)
 
 
-def find_near(
-    picture: NDArray[np.uint8],
-    expected: Sequence[Box],
-    max_faces: int,
-    hands: Hands = ALONE,
-    on_the_way: Sequence[Box] = (),
-) -> list[Face]:
-    """As ``find``, but looking only near places where faces may be, or at the whole picture where there is none.
+def find_near(picture: NDArray[np.uint8], places: Places, max_faces: int, hands: Hands = ALONE) -> list[Face]:
+    """As ``find``, but looking only near places where faces may be, and at the whole picture where that may not do.
 
-    Those at ``expected`` places were seen there and need not be proven again; those ``on_the_way`` must be. Where there
-    are more places than regions that ``find`` searches, these are searched instead.
+    That is where a face is coming or going, which may be anywhere by now, or where there are no places. Where there
+    would be more to search than in ``find``, that is searched instead. HOG does not look for a face that fills the
+    picture. What lies where a face was seen need not be proven again; what is on its way must be.
     """
     height, width = picture.shape[:2]
     everywhere = _regions(width, height)
-    near = [_near(box, width, height) for box in (*expected, *on_the_way)] or everywhere[:1]
+    near = [_near(box, width, height) for box in places]
+    if places.coming_or_going or not near:
+        near.insert(0, everywhere[0])
     hits = _hits(picture, near if len(near) <= len(everywhere) else everywhere, hands)
-    agreed = hands.map(lambda hit: is_among(hit[0], expected) or _is_face(picture, *hit), hits)
+    agreed = hands.map(lambda hit: _is_where(hit[0], places.seen) or _is_face(picture, *hit), hits)
     return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
 
 
@@ -122,6 +139,11 @@ def is_among(box: Box, known: Iterable[Box]) -> bool:
         if shared and (iou(box, other) >= SAME_FACE_IOU or shared / min(_area(box), _area(other)) >= SAME_FACE_SHARE):
             return True
     return False
+
+
+def _is_where(box: Box, seen: Iterable[Box]) -> bool:
+    """Whether ``box`` is much the same as one of those; not a speck within it."""
+    return any(iou(box, other) >= SAME_FACE_IOU for other in seen)
 
 
 def _faces(picture: NDArray[np.uint8], hits: Iterable[tuple[Box, float]], max_faces: int, hands: Hands) -> list[Face]:

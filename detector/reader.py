@@ -181,8 +181,11 @@ def _stream_info(message: dict[str, Any], size_bytes: int) -> StreamInfo:
         duration_s=float(message["duration_s"]),
         frame_rate=float(message["frame_rate"]),
         size_bytes=size_bytes,
+        pixel_aspect=float(message["pixel_aspect"]),
     )
     if found.width < 1 or found.height < 1 or found.rotation_deg not in (0, 90, 180, 270):
+        raise ValueError(message)
+    if not 0 < found.pixel_aspect < math.inf:
         raise ValueError(message)
     if not found.duration_s >= 0 or not 0 <= found.frame_rate < math.inf:
         raise ValueError(message)

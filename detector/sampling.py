@@ -29,6 +29,7 @@ from detector.decoding import (
     pts_at,
     rotation,
     seek,
+    shown_size,
     start_s,
     unreadable,
     video_stream,
@@ -59,21 +60,23 @@ def sample(
 ) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield (index, time_s, picture) of up to ``count`` frames at regular intervals over the whole video.
 
-    Pictures are (H, W, 3) uint8 RGB and upright, scaled down to ``max_side`` pixels where that is given. The targets
-    are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no frame comes
-    twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame within EASE of
-    that distance is taken instead. Frames after a damaged place are missing rather than an error, and what is taken for
-    a damaged one may lie a few frames later; when none is left, the last one before is taken. Raises DetectorError:
-    UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when ``should_stop`` says so;
-    several threads may ask it. Two decoded frames are held at a time, or one more than there are lanes.
+    Pictures are (H, W, 3) uint8 RGB, upright and with square pixels, scaled down to ``max_side`` where that is given.
+    The targets are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no
+    frame comes twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame
+    within EASE of that distance is taken instead. Frames after a damaged place are missing rather than an error, and
+    what is taken for a damaged one may lie a few frames later; when none is left, the last one before is taken. Raises
+    DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when
+    ``should_stop`` says so; several threads may ask it. Two decoded frames are held at a time, or one more than there
+    are lanes.
     """
     limits = limits or Limits()
     found = 0
     frames = _Frames(path, info, count, limits, should_stop or _never)
     try:
         for time_s, frame in frames:
-            check_pixels(frame.width * frame.height, limits)
-            yield found, time_s, _upright(frame, max_side)
+            width, height = shown_size(frame, info.pixel_aspect)
+            check_pixels(width * height, limits)
+            yield found, time_s, _upright(frame, width, height, max_side)
             found += 1
     except FFmpegError as error:
         raise explained(error) from error
@@ -293,9 +296,9 @@ class _Sampler:
         return max(0.0, self._newest_s) + 2 * self._tolerance_s
 
 
-def _upright(frame: VideoFrame, max_side: int | None) -> NDArray[np.uint8]:
-    scale = min(1.0, max_side / max(frame.width, frame.height)) if max_side else 1.0
-    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+def _upright(frame: VideoFrame, width: int, height: int, max_side: int | None) -> NDArray[np.uint8]:
+    scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
     picture = frame.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(picture, rotation(frame) // 90))
 

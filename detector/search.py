@@ -2,10 +2,10 @@
 
 Every few frames one is searched in full, and so is the first and the last of every shot. The frames between two such
 are searched close to the faces of both; of a face that moved from one to the other, close to where it would be had it
-moved evenly; and as a whole where neither shows any. Where a face is missing that both show, or there are fewer faces
-than in either, or nobody is found though one of them shows somebody, the frame is searched in full after all. So a
-face that comes and goes between two frames with other faces is not looked for. Frames that lie too far apart in time
-for this are all searched in full.
+moved evenly; and as a whole where one shows a face that the other does not, or neither shows any. Where a face is
+missing that both show, or there are fewer faces than in either, or nobody is found though one of them shows somebody,
+the frame is searched in full after all. So a face that comes and goes between two frames that both show others alone is
+not looked for. Frames that lie too far apart in time for this are all searched in full.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import faces
-from detector.faces import Box, Face
+from detector.faces import Box, Face, Places
 from detector.hands import ALONE, Hands
 from detector.stopwatch import Stopwatch
 
@@ -121,7 +121,7 @@ class _Runs:
 def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     frame = one.frame
     places = _places([face.box for face in one.before], [face.box for face in one.after], one.share)
-    found = faces.find_near(frame.picture, places.seen, max_faces, hands, places.on_the_way)
+    found = faces.find_near(frame.picture, places, max_faces, hands)
     if found or not places:
         seen = [face.box for face in found]
         is_full = len(found) == max_faces
@@ -130,23 +130,7 @@ def _between(one: _Behind, max_faces: int, hands: Hands) -> list[Face]:
     return faces.find(frame.picture, max_faces, hands)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where faces may be, by the frames before and after that were searched in full."""
-
-    lasting: list[Box]  # in both
-    coming_or_going: list[Box]  # in one alone
-    on_the_way: list[Box]  # of faces that moved from one place to another, where they would be had they moved evenly
-
-    def __bool__(self) -> bool:
-        return bool(self.lasting or self.coming_or_going or self.on_the_way)
-
-    @property
-    def seen(self) -> list[Box]:
-        return [*self.lasting, *self.coming_or_going]
-
-
-def _places(earlier: Sequence[Box], later: Sequence[Box], share: float) -> _Places:
+def _places(earlier: Sequence[Box], later: Sequence[Box], share: float) -> Places:
     """When ``share`` of the time from ``earlier`` to ``later`` has passed; a face moved where both are nearest."""
     going = [box for box in earlier if not faces.is_among(box, later)]
     coming = [box for box in later if not faces.is_among(box, earlier)]
@@ -156,14 +140,14 @@ def _places(earlier: Sequence[Box], later: Sequence[Box], share: float) -> _Plac
         if (to := _nearest(box, coming)) is not None and _nearest(to, going) == box and _may_be_one(box, to)
     ]
     ends = [end for pair in moved for end in pair]
-    return _Places(
+    return Places(
         lasting=[box for box in earlier if box not in going],
         coming_or_going=[box for box in (*going, *coming) if box not in ends],
         on_the_way=[_on_the_way(box, to, share) for box, to in moved],
     )
 
 
-def _are_there(places: _Places, seen: Sequence[Box]) -> bool:
+def _are_there(places: Places, seen: Sequence[Box]) -> bool:
     """Whether all that both frames show is among what was ``seen``; what moved, as another face, near its place."""
     if not all(faces.is_among(box, seen) for box in places.lasting):
         return False

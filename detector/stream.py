@@ -25,7 +25,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """The first video stream of a file, after its rotation metadata."""
+    """The first video stream of a file, upright and in square pixels."""
 
     container: str
     codec: str
@@ -35,6 +35,7 @@ class StreamInfo:
     duration_s: float
     frame_rate: float  # average, frames a second
     size_bytes: int
+    pixel_aspect: float = 1.0  # a coded pixel's width over its height
 
 
 def checked_size(path: Path, limits: Limits) -> int:

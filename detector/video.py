@@ -11,7 +11,18 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from detector.decoding import decoded, explained, open_video, rotation, seek, start_s, unreadable, video_stream
+from detector.decoding import (
+    decoded,
+    explained,
+    open_video,
+    pixel_aspect,
+    rotation,
+    seek,
+    shown_size,
+    start_s,
+    unreadable,
+    video_stream,
+)
 from detector.errors import DetectorError
 from detector.stream import Limits, StreamInfo, check_duration, check_pixels, checked_size
 
@@ -36,6 +47,9 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             check_duration(duration_s, limits)
             first = _first_frame(path, container, stream, limits)
             check_pixels(first.width * first.height, limits)
+            aspect = pixel_aspect(stream)
+            width, height = shown_size(first, aspect)
+            check_pixels(width * height, limits)
             turned = rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -45,8 +59,8 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             check_duration(duration_s, limits)
     except FFmpegError as error:
         raise explained(error) from error
-    width, height = (first.height, first.width) if turned in (90, 270) else (first.width, first.height)
-    return StreamInfo(container_name, codec, width, height, turned, duration_s, rate, size_bytes)
+    width, height = (height, width) if turned in (90, 270) else (width, height)
+    return StreamInfo(container_name, codec, width, height, turned, duration_s, rate, size_bytes, aspect)
 
 
 def _declared_duration(container: InputContainer, stream: VideoStream) -> float:

@@ -113,10 +113,12 @@ def write_video(
     codec: str = "libx264",
     with_audio: bool = False,
     audio_s: float | None = None,
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """Encode ``scene`` at ``times`` (rising, from 0) into ``path``; the ending of its name chooses the container.
 
-    The sound lasts ``audio_s``, else as long as the picture.
+    ``pixel_aspect`` is a pixel's width over its height, as the file says. The sound lasts ``audio_s``, else as long as
+    the picture.
     """
     pixel_format = {"gif": "rgb8"}.get(codec, "yuv420p")
     rate = round(1 / (times[1] - times[0])) if len(times) > 1 else RATE
@@ -125,6 +127,8 @@ def write_video(
         assert isinstance(video, VideoStream)
         first = scene(times[0])
         video.width, video.height, video.pix_fmt = first.shape[1], first.shape[0], pixel_format
+        if pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
         if codec == "libx264":
             video.options = {"preset": "ultrafast", "crf": "20"}
         if codec in {"libx264", "libvpx"}:  # the others accept frame-rate ticks only
@@ -194,7 +198,9 @@ def variable_rate_clip(path: Path, duration_s: float = 3.0) -> Path:
     return write_video(path, face_scene(), times)
 
 
-def rotated_clip(path: Path, rotation_deg: int = 90, duration_s: float = 1.0) -> Path:
+def rotated_clip(
+    path: Path, rotation_deg: int = 90, duration_s: float = 1.0, pixel_aspect: Fraction | None = None
+) -> Path:
     """A person filmed with a turned phone: stored lying (SIZE), to be shown turned clockwise by ``rotation_deg``.
 
     Shown upright, the picture is (360, 640) for 90 and 270 degrees. ``path`` must be .mp4 or .mov.
@@ -205,7 +211,7 @@ def rotated_clip(path: Path, rotation_deg: int = 90, duration_s: float = 1.0) ->
     def stored(time_s: float) -> Picture:
         return np.ascontiguousarray(np.rot90(upright(time_s), k=rotation_deg // 90))  # rot90 turns anticlockwise
 
-    write_video(path, stored, even_times(duration_s))
+    write_video(path, stored, even_times(duration_s), pixel_aspect=pixel_aspect)
     _write_display_matrix(path, rotation_deg)
     return path
 

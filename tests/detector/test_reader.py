@@ -156,6 +156,7 @@ def test_a_child_that_goes_wrong_between_frames_ends_in_a_code(
         ({"duration_s": -1.0}, ErrorCode.DECODER_CRASHED),
         ({"rotation_deg": 45}, ErrorCode.DECODER_CRASHED),
         ({"frame_rate": -25.0}, ErrorCode.DECODER_CRASHED),
+        ({"pixel_aspect": 0}, ErrorCode.DECODER_CRASHED),
         ({"codec": 5}, ErrorCode.DECODER_CRASHED),
     ],
     ids=str,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detector import blazeface, faces, search
-from detector.faces import Box, Face
+from detector.faces import Box, Face, Places
 from detector.search import Shown
 from tests import videos
 
@@ -28,17 +28,23 @@ class Finder:
         self.in_full.append(index)
         return self._faces(self.present.get(index, []))
 
-    def find_near(
-        self, picture: np.ndarray, expected: list[Box], max_faces: int, hands: object, on_the_way: list[Box]
-    ) -> list[Face]:
+    def find_near(self, picture: np.ndarray, places: Places, max_faces: int, hands: object) -> list[Face]:
         index = int(picture[0, 0, 0])
-        self.near[index] = [*expected, *on_the_way]
+        self.near[index] = [*places]
         hidden = self.overlooked.get(index, [])
         there = [box for box in self.present.get(index, []) if box not in hidden]
-        return self._faces([box for box in there if any(_is_near(box, place) for place in self.near[index])])
+        is_whole = bool(places.coming_or_going) or not places
+        return self._faces(
+            [box for box in there if (is_whole and is_large(box)) or any(_is_near(box, place) for place in places)]
+        )
 
     def _faces(self, boxes: list[Box]) -> list[Face]:
         return [Face(box, np.zeros((68, 2), np.float32), 0.9) for box in boxes]
+
+
+def is_large(box: Box) -> bool:
+    """Whether the whole picture alone shows it."""
+    return box[2] - box[0] > 100
 
 
 def _is_near(box: Box, place: Box) -> bool:
@@ -183,6 +189,60 @@ def test_a_face_that_hurries_past_is_looked_for_everywhere(monkeypatch: pytest.M
     assert dict(found) == present
 
 
+def test_a_face_that_enters_beside_one_that_stays_is_seen_before_it_is_where_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is far from its place in the last frame; the whole picture shows it."""
+    entering: list[Box] = [(900.0 - 180 * index, 300.0, 1060.0 - 180 * index, 460.0) for index in range(5)]
+    present = {0: [HERE]} | {index: [HERE, entering[index]] for index in range(1, 5)}
+    finder = Finder(present)
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert dict(found) == present
+    assert finder.in_full == [0, 4]
+
+
+def test_where_nobody_is_near_nobody_is_looked_for_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder({})
+
+    run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert finder.in_full == [0, 4]
+
+
+def test_where_one_shows_somebody_and_nobody_is_found_it_is_looked_for_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finder = Finder({0: [HERE], 1: [HERE], 2: [HERE]}, overlooked={1: [HERE]})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert [boxes for _, boxes in found] == [[HERE]] * 3 + [[]] * 2
+    assert {0, 1, 4} <= set(finder.in_full)
+    assert 2 not in finder.in_full
+
+
+def test_who_has_gone_already_is_not_looked_for_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder({0: [HERE, THERE], **{index: [HERE] for index in range(1, 5)}})
+
+    found = run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert [len(boxes) for _, boxes in found] == [2, 1, 1, 1, 1]
+    assert finder.in_full == [0, 4]
+
+
+def test_as_many_faces_as_are_wanted_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five; of a sixth, in whose stead another is found, nobody would be told."""
+    row: list[Box] = [(200.0 * index, 100.0, 200.0 * index + 60, 160.0) for index in range(5)]
+    other: Box = (870.0, 100.0, 930.0, 160.0)
+    finder = Finder({0: row, 4: row, **{index: [*row[:4], other] for index in (1, 2, 3)}})
+
+    run(monkeypatch, finder, frames([index / 6 for index in range(5)]))
+
+    assert finder.in_full == [0, 4]
+
+
 @pytest.mark.parametrize(("large_pixels", "between"), [(64, search.MAX_BETWEEN), (63, search.MAX_BETWEEN_LARGE)])
 def test_for_every_frame_that_is_asked_for_one_is_searched(
     large_pixels: int, between: int, monkeypatch: pytest.MonkeyPatch
@@ -222,8 +282,8 @@ def test_a_small_face_is_followed_without_searching_everywhere() -> None:
     videos.paste(canvas, videos.resized(videos.portrait(), 220), 1300, 600)
     (in_full,) = faces.find(canvas, 5)
 
-    (near,) = faces.find_near(canvas, [in_full.box], 5)
-    elsewhere = faces.find_near(canvas, [(100.0, 100.0, 150.0, 150.0)], 5)
+    (near,) = faces.find_near(canvas, Places([in_full.box]), 5)
+    elsewhere = faces.find_near(canvas, Places([(100.0, 100.0, 150.0, 150.0)]), 5)
 
     width = np.ptp(in_full.landmarks, axis=0).max()
     assert np.abs(near.landmarks - in_full.landmarks).mean() < 0.02 * width  # about as much as between two frames
@@ -234,10 +294,24 @@ def test_a_face_on_its_way_must_be_proven_and_one_that_was_seen_there_need_not(m
     canvas = videos.background((1920, 1080))
     videos.paste(canvas, videos.resized(videos.portrait(), 220), 1300, 600)
     (face,) = faces.find(canvas, 5)
+    on_the_way = faces.find_near(canvas, Places(on_the_way=[face.box]), 5)
     monkeypatch.setattr(faces, "_is_face", lambda picture, box, score: False)
 
-    assert len(faces.find_near(canvas, [face.box], 5)) == 1
-    assert faces.find_near(canvas, [], 5, on_the_way=[face.box]) == []
+    assert len(on_the_way) == 1
+    assert len(faces.find_near(canvas, Places(lasting=[face.box]), 5)) == 1
+    assert len(faces.find_near(canvas, Places(coming_or_going=[face.box]), 5)) == 1
+    assert faces.find_near(canvas, Places(on_the_way=[face.box]), 5) == []
+
+
+def test_a_speck_within_a_face_that_was_seen_must_be_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Box = (100.0, 100.0, 400.0, 400.0)
+    hits: list[tuple[Box, float]] = [((110.0, 105.0, 405.0, 400.0), 0.5), ((200.0, 200.0, 230.0, 230.0), 0.5)]
+    monkeypatch.setattr(faces, "_hits", lambda picture, regions, hands: hits)
+    monkeypatch.setattr(faces, "_is_face", lambda picture, box, score: False)
+
+    (found,) = faces.find_near(videos.background((640, 640)), Places([seen]), 5)
+
+    assert found.box == hits[0][0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 4000), (5000, 1), (191, 193), (383, 7), (1001, 903)])
@@ -247,7 +321,7 @@ def test_any_size_of_picture_can_be_searched(size: tuple[int, int]) -> None:
     place: Box = (0.0, 0.0, float(width), float(height))
 
     assert len(faces.find(picture, 5)) <= 5
-    assert len(faces.find_near(picture, [place], 5)) <= 5
+    assert len(faces.find_near(picture, Places([place]), 5)) <= 5
     assert len(blazeface.detect(picture, 0.5).scores) <= blazeface.CELLS**2
 
 
@@ -267,23 +341,30 @@ def searched_regions(monkeypatch: pytest.MonkeyPatch) -> list[faces.Region]:
     return regions
 
 
+PLACE: Box = (10.0, 10.0, 40.0, 40.0)
+AROUND = (0, 0, 192, 192)
+
+
 @pytest.mark.parametrize(
     ("size", "places", "searched"),
     [
-        ((1920, 1080), 0, [(0, 0, 1920, 1080)]),
-        ((1920, 1080), 1, [(0, 0, 192, 192)]),
-        ((1920, 1080), 10, [(0, 0, 192, 192)] * 10),
-        ((640, 640), 1, [(0, 0, 192, 192)]),
-        ((640, 640), 2, [(0, 0, 640, 640)]),
+        ((1920, 1080), Places(), [(0, 0, 1920, 1080)]),
+        ((1920, 1080), Places([PLACE]), [AROUND]),
+        ((1920, 1080), Places(on_the_way=[PLACE]), [AROUND]),
+        ((1920, 1080), Places([PLACE], [PLACE]), [(0, 0, 1920, 1080), AROUND, AROUND]),
+        ((1920, 1080), Places([PLACE] * 10), [AROUND] * 10),
+        ((640, 640), Places([PLACE]), [AROUND]),
+        ((640, 640), Places([PLACE] * 2), [(0, 0, 640, 640)]),
+        ((640, 640), Places(coming_or_going=[PLACE]), [(0, 0, 640, 640)]),
     ],
 )
 def test_near_faces_no_more_is_searched_than_in_full(
-    size: tuple[int, int], places: int, searched: list[faces.Region], monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], places: Places, searched: list[faces.Region], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole picture where there are no places; everywhere, and no place, where there are more of these."""
+    """The whole picture too where a face comes or goes, and alone where there are no places."""
     regions = searched_regions(monkeypatch)
 
-    faces.find_near(np.zeros((size[1], size[0], 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * places, 5)
+    faces.find_near(np.zeros((size[1], size[0], 3), np.uint8), places, 5)
 
     assert regions == searched
 
@@ -291,7 +372,7 @@ def test_near_faces_no_more_is_searched_than_in_full(
 def test_more_places_than_regions_are_searched_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     regions = searched_regions(monkeypatch)
 
-    faces.find_near(np.zeros((1080, 1920, 3), np.uint8), [(10.0, 10.0, 40.0, 40.0)] * 11, 20)
+    faces.find_near(np.zeros((1080, 1920, 3), np.uint8), Places([PLACE] * 11), 20)
 
     assert len(regions) == 10
     assert (0, 0, 1920, 1080) in regions

@@ -1,6 +1,7 @@
 """Frames come at regular intervals over the whole video, upright, at their true times; what is no video is refused."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,60 @@ def test_rotation_metadata_is_honoured(tmp_path: Path, rotation_deg: int) -> Non
 
     assert np.array_equal(picture, np.rot90(stored, -rotation_deg // 90))
     assert picture.shape[:2] == (info.height, info.width)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shown"),
+    [
+        (Fraction(4, 3), (427, 180)),  # HDV
+        (Fraction(64, 45), (455, 180)),  # 16:9 on a PAL disc
+        (Fraction(8, 9), (320, 202)),  # 4:3 on an NTSC disc: made taller, so that no pixel is lost
+        (Fraction(181, 180), (320, 180)),  # next to square
+        (Fraction(9, 1), (320, 180)),  # nonsense
+        (None, (320, 180)),
+    ],
+    ids=str,
+)
+def test_pixels_that_are_not_square_are_made_so(
+    tmp_path: Path, aspect: Fraction | None, shown: tuple[int, int]
+) -> None:
+    def half_white(time_s: float) -> videos.Picture:
+        picture = np.zeros((180, 320, 3), np.uint8)
+        picture[:, 160:] = 255
+        return picture
+
+    path = videos.write_video(tmp_path / "clip.mp4", half_white, videos.even_times(0.5), pixel_aspect=aspect)
+
+    info = video.probe(path)
+    _, _, picture = next(sampling.sample(path, info, 10))
+    _, _, small = next(sampling.sample(path, info, 10, max_side=100))
+
+    assert (info.width, info.height) == shown
+    assert picture.shape == (shown[1], shown[0], 3)
+    assert picture[:, : shown[0] // 2 - 8].max() < 8
+    assert picture[:, shown[0] // 2 + 8 :].min() > 247
+    assert small.shape == (round(100 * shown[1] / shown[0]), 100, 3)
+
+
+def test_a_turned_picture_is_made_square_before_it_is_turned(tmp_path: Path) -> None:
+    path = videos.rotated_clip(tmp_path / "clip.mp4", 90, pixel_aspect=Fraction(4, 3))
+
+    info = video.probe(path)
+    _, _, picture = next(sampling.sample(path, info, 25))
+
+    assert (info.width, info.height) == (videos.SIZE[1], round(videos.SIZE[0] * 4 / 3))
+    assert picture.shape[:2] == (info.height, info.width)
+
+
+def test_pictures_that_are_too_large_as_they_are_shown_are_refused(tmp_path: Path) -> None:
+    path = videos.write_video(
+        tmp_path / "clip.mp4", videos.empty_scene((320, 180)), [0.0, 0.1], pixel_aspect=Fraction(2)
+    )
+
+    with pytest.raises(DetectorError) as caught:
+        video.probe(path, Limits(max_pixels=320 * 180))
+
+    assert caught.value.code == ErrorCode.TOO_MANY_PIXELS
 
 
 @pytest.mark.parametrize(
