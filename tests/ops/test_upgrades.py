@@ -82,6 +82,21 @@ def test_a_backup_of_an_earlier_version_is_restored_into_this_one(tmp_path: Path
     assert {row["id"]: row["state"] for row in after["analysis_analysis"]} == states
 
 
+def test_an_upgrade_empties_djangos_own_log_of_the_administration(tmp_path: Path) -> None:
+    program(tmp_path, "leave", "retention")
+    with closing(sqlite3.connect(tmp_path / "unmask.sqlite3")) as connected, connected:
+        connected.execute(
+            "INSERT INTO django_admin_log (action_time, object_repr, action_flag, change_message, user_id) "
+            "SELECT '2026-11-24', 'gone@example.org', 3, '', id FROM accounts_user"
+        )
+
+    upgraded = manage(tmp_path, "migrate", "--noinput")
+
+    assert upgraded.returncode == 0, upgraded.stderr
+    with closing(sqlite3.connect(tmp_path / "unmask.sqlite3")) as connected:
+        assert connected.execute("SELECT COUNT(*) FROM django_admin_log").fetchone() == (0,)
+
+
 def test_every_released_version_is_upgraded_here() -> None:
     changelog = (Path(site.BASE_DIR) / "CHANGELOG.md").read_text(encoding="utf-8")
 
