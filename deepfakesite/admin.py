@@ -16,7 +16,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -26,7 +26,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.models import User, UserManager
 from accounts.names import is_plain
 from analysis import services
-from analysis.models import Video
+from analysis.admin import looking
+from analysis.models import Analysis, Video
 from audit import trail
 from audit.models import Action
 from deepfakesite import admin_trail
@@ -157,6 +158,25 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
             services.delete_person(person)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Counts what goes with them; who may not delete videos or analyses deletes nobody who has some."""
+        keys = [person.pk for person in objs]
+        counts: dict[type[Model], int] = {
+            Video: Video.objects.filter(owner__in=keys).count(),
+            Analysis: Analysis.objects.filter(video__owner__in=keys).count(),
+        }
+        lacking = {
+            str(kind._meta.verbose_name)
+            for kind, count in counts.items()
+            if count and not self.admin_site.get_model_admin(kind).has_delete_permission(request)
+        }
+        if not all(self.has_delete_permission(request, person) for person in objs):
+            lacking.add(str(User._meta.verbose_name))
+        others = {str(kind._meta.verbose_name_plural): count for kind, count in counts.items()}
+        return looking.deleted(objs, User, others, lacking)
 
     @admin.display(description=gettext_lazy("stored"), ordering="stored_bytes")
     def stored(self, person: User) -> str:

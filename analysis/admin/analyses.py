@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -229,28 +228,9 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
 
 
 @admin.register(FaceTrack)
-class FaceTrackAdmin(looking.LookingOnly, _TrackBase):
-    """For looking only, too; but who deletes a person or an analysis is asked for the permission to delete these."""
-
+class FaceTrackAdmin(looking.NotDeletable, _TrackBase):
     list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
     list_select_related = ("analysis__video",)
     list_filter = ("verdict",)
     search_fields = ("analysis__id", "analysis__video__name")
     inlines = (FaceSampleInline,)
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {}
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        raise PermissionDenied
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "show_delete": False})

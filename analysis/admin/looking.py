@@ -74,11 +74,12 @@ def analyses_link(count: int, **filters: Any) -> SafeString:
 
 
 def deleted(
-    rows: Iterable[Model], kind: type[Model], others: dict[str, int]
+    rows: Iterable[Model], kind: type[Model], others: dict[str, int], lacking: Iterable[str] = ()
 ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
     """What the page that asks for confirmation says: the rows themselves and how many others go with them.
 
-    Whoever may delete a row may delete what was derived from it; that has no permission of its own.
+    Whoever may delete a row may delete what was derived from it; that has no permission of its own. ``lacking`` names
+    what else would go and whoever asks may not delete: then nothing is deleted.
     """
     listed = [str(row) for row in rows]
-    return listed, {str(kind._meta.verbose_name_plural): len(listed)} | others, set(), []
+    return listed, {str(kind._meta.verbose_name_plural): len(listed)} | others, set(lacking), []

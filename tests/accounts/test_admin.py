@@ -7,13 +7,15 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
-from analysis.models import Video
-from tests.analysis.builders import PASSWORD, make_analysis, make_user
+from analysis.models import State, Video
+from tests.analysis.builders import PASSWORD, make_analysis, make_user, make_video
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:accounts_user_changelist"
@@ -240,3 +242,81 @@ def test_the_list_asks_the_same_number_of_questions_however_long(
 
     with django_assert_num_queries(7):
         client.get(reverse(LIST))
+
+
+class TestDeleting:
+    """The page that asks whether to delete people."""
+
+    def ask(self, client: Client, by_action: bool, *people: User, **more: str) -> Any:
+        if by_action:
+            values = {"action": "delete_selected", "_selected_action": [person.pk for person in people], **more}
+            return client.post(reverse(LIST), values)
+        address = reverse("admin:accounts_user_delete", args=[people[0].pk])
+        return client.post(address, more) if more else client.get(address)
+
+    @pytest.mark.parametrize("by_action", [True, False])
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_it_counts_and_reads_nothing_that_was_found(
+        self, client: Client, root: User, count: int, by_action: bool
+    ) -> None:
+        person = make_user()
+        video = make_video(person, name="secret.mp4")
+        for _number in range(count):
+            make_analysis(State.DONE, video=video)
+        self.ask(client, by_action, person)
+
+        with CaptureQueriesContext(connection) as asked:
+            page = self.ask(client, by_action, person).content.decode()
+
+        assert "Videos: 1" in page
+        assert f"Analyses: {count}" in page
+        assert "secret.mp4" not in page
+        assert len(asked) == (7 if by_action else 5)
+
+    @pytest.mark.parametrize("by_action", [True, False])
+    def test_confirming_reads_nothing_that_was_found(self, client: Client, root: User, by_action: bool) -> None:
+        person = make_analysis(State.DONE).video.owner
+
+        with CaptureQueriesContext(connection) as asked:
+            self.ask(client, by_action, person, post="yes")
+
+        assert not User.objects.filter(pk=person.pk).exists()
+        found = ('"analysis_analysis"."report"', '"analysis_facesample"."crop"', '"analysis_annotatedframe"."picture"')
+        read = [query["sql"] for query in asked if query["sql"].startswith("SELECT")]
+        assert not [query for query in read if any(column in query for column in found)]
+
+    @pytest.mark.parametrize("by_action", [True, False])
+    @pytest.mark.parametrize("missing", ["delete_video", "delete_analysis"])
+    def test_staff_who_may_not_delete_videos_delete_nobody_who_has_some(
+        self, client: Client, clerk: User, missing: str, by_action: bool
+    ) -> None:
+        wanted = {"delete_video", "delete_analysis"} - {missing}
+        clerk.user_permissions.add(*Permission.objects.filter(codename__in=wanted))
+        person, empty = make_analysis(State.DONE).video.owner, make_user()
+
+        page = self.ask(client, by_action, person).content.decode()
+        self.ask(client, by_action, person, post="yes")
+        self.ask(client, by_action, empty, post="yes")
+
+        assert "have permission to delete" in page
+        assert User.objects.filter(pk=person.pk).exists()
+        assert not User.objects.filter(pk=empty.pk).exists()
+
+    @pytest.mark.parametrize("by_action", [True, False])
+    def test_staff_who_may_delete_people_videos_and_analyses_do(
+        self, client: Client, clerk: User, by_action: bool
+    ) -> None:
+        wanted = Permission.objects.filter(codename__in=["delete_video", "delete_analysis"])
+        clerk.user_permissions.add(*wanted)
+        person = make_analysis(State.DONE).video.owner
+
+        self.ask(client, by_action, person, post="yes")
+
+        assert not User.objects.filter(pk=person.pk).exists()
+
+    def test_staff_do_not_delete_a_superuser_among_others(self, client: Client, clerk: User) -> None:
+        root, person = make_user("root@example.org", staff=True), make_user()
+
+        self.ask(client, True, root, person, post="yes")
+
+        assert list(User.objects.filter(pk__in=[root.pk, person.pk])) == [root]
