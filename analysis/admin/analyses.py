@@ -230,7 +230,10 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
 @admin.register(FaceTrack)
 class FaceTrackAdmin(looking.NotDeletable, _TrackBase):
     list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
-    list_select_related = ("analysis__video",)
     list_filter = ("verdict",)
     search_fields = ("analysis__id", "analysis__video__name")
     inlines = (FaceSampleInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FaceTrack]:
+        """With the analysis each belongs to, but not its report, which may be large."""
+        return super().get_queryset(request).select_related("analysis__video").defer("analysis__report")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as site
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
@@ -151,6 +153,30 @@ def test_person_in_a_video_is_shown_with_crops_and_heatmaps(staff: Client) -> No
         assert f'src="{reverse(f"analysis:{kind}", args=[analysis.pk, 0, 1])}"' in page
     assert text(staff.get(reverse("admin:analysis_facetrack_changelist"))).count("person 1") == 1
     assert staff.post(reverse("admin:analysis_facetrack_delete", args=[track.pk]), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("kind", "queries"), [("analysis", LIST_QUERIES), ("facetrack", 5), ("video", 9)])
+def test_no_list_reads_a_report(staff: Client, kind: str, queries: int, count: int) -> None:
+    for _number in range(count):
+        make_analysis(State.DONE, report={"faces": "many"})
+    address = reverse(f"admin:analysis_{kind}_changelist")
+    staff.get(address)
+
+    with CaptureQueriesContext(connection) as asked:
+        text(staff.get(address))
+
+    assert len(asked) == queries
+    assert not [query["sql"] for query in asked if '"report"' in query["sql"]]
+
+
+def test_the_page_of_a_person_in_a_video_reads_no_report(staff: Client) -> None:
+    make_analysis(State.DONE)
+
+    with CaptureQueriesContext(connection) as asked:
+        text(staff.get(reverse("admin:analysis_facetrack_change", args=[FaceTrack.objects.get().pk])))
+
+    assert not [query["sql"] for query in asked if '"report"' in query["sql"]]
 
 
 def test_names_are_escaped(staff: Client) -> None:
