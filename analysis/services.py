@@ -35,7 +35,7 @@ from detector.errors import ErrorCode
 logger = logging.getLogger(__name__)
 
 _PRUNED_AT_ONCE = 50
-ANALYSIS = "analysis"  # how the audit trail calls one
+ANALYSIS, VIDEO = "analysis", "video"  # how the audit trail calls one
 MODEL_REFUSALS = frozenset({Code.MODEL_VERSION_GONE, Code.MODEL_VERSION_UNMEASURED})
 
 
@@ -174,10 +174,11 @@ def delete_videos(videos: Iterable[Video]) -> int:
     return len(owners)
 
 
-def note_view(who: User, analysis: Analysis) -> None:
+def note_view(who: User, seen: Analysis | Video) -> None:
     """Tells the audit trail when ``who`` looks at what is not theirs; once an hour is enough."""
-    if analysis.video.owner_id != who.pk:
-        trail.record_once(Action.VIEWED, ANALYSIS, analysis.pk, owner_id=analysis.video.owner_id)
+    kind, video = (VIDEO, seen) if isinstance(seen, Video) else (ANALYSIS, seen.video)
+    if video.owner_id != who.pk:
+        trail.record_once(Action.VIEWED, kind, seen.pk, owner_id=video.owner_id)
 
 
 def note_download(analysis: Analysis) -> None:
@@ -328,7 +329,7 @@ def _queue(video: Video, frames: int, model: ModelVersion | None = None) -> Anal
 def _note_deleted(videos: Mapping[uuid.UUID, int], analyses: Mapping[uuid.UUID, int]) -> None:
     """Tells the trail; both come with their owners' keys."""
     trail.record_all(Action.DELETED, ANALYSIS, analyses.items())
-    trail.record_all(Action.DELETED, "video", videos.items())
+    trail.record_all(Action.DELETED, VIDEO, videos.items())
 
 
 def _remove_after_commit(video_pks: Iterable[uuid.UUID], analysis_pks: Iterable[uuid.UUID]) -> None:

@@ -11,7 +11,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.models import User
 from analysis import services, tasks
 from analysis.admin import looking
 from analysis.models import Analysis, FaceSample, FaceTrack, State
@@ -95,7 +94,7 @@ class FaceSampleInline(looking.NotDeletable, _SampleInlineBase):
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
+class AnalysisAdmin(looking.Noted, looking.LookingOnly, _AnalysisBase):
     list_display = ("thumbnail", "what", "stands", "answer", "created_at", "took")
     list_display_links = ("thumbnail", "what")
     list_filter = ("state", "verdict", "error_code", "model_version", "created_at")
@@ -156,13 +155,6 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
                 asked - done,
             )
             self.message_user(request, text % {"count": asked - done}, messages.WARNING)
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Analysis | None:
-        """What a page of one analysis shows; that it was looked at is told to the audit trail."""
-        shown = super().get_object(request, object_id, from_field)
-        if shown is not None and isinstance(request.user, User):
-            services.note_view(request.user, shown)
-        return shown
 
     def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
         services.delete([obj])
@@ -228,7 +220,7 @@ class AnalysisAdmin(looking.LookingOnly, _AnalysisBase):
 
 
 @admin.register(FaceTrack)
-class FaceTrackAdmin(looking.NotDeletable, _TrackBase):
+class FaceTrackAdmin(looking.Noted, looking.NotDeletable, _TrackBase):
     list_display = ("__str__", "analysis", "verdict", "probability_fake", "confidence", "first_s", "last_s")
     list_filter = ("verdict",)
     search_fields = ("analysis__id", "analysis__video__name")

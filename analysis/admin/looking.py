@@ -14,12 +14,15 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
+from accounts.models import User
+from analysis import services
 from analysis.models import FaceSample, FaceTrack, Video
 
 if TYPE_CHECKING:
     _Site = admin.options.BaseModelAdmin[Any]
+    _Page = admin.ModelAdmin[Any]
 else:
-    _Site = object
+    _Site = _Page = object
 
 
 _NAME_SHOWN = 32
@@ -33,6 +36,17 @@ class LookingOnly(_Site):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class Noted(_Page):
+    """The page of one row tells the audit trail that staff looked at what is somebody else's."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        shown = super().get_object(request, object_id, from_field)
+        who = request.user
+        if shown is not None and isinstance(who, User) and self.has_view_permission(request, shown):
+            services.note_view(who, shown.analysis if isinstance(shown, FaceTrack) else shown)
+        return shown
 
 
 class NotDeletable(LookingOnly):

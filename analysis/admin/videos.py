@@ -22,7 +22,7 @@ else:
 
 
 @admin.register(Video)
-class VideoAdmin(looking.LookingOnly, _Base):
+class VideoAdmin(looking.Noted, looking.LookingOnly, _Base):
     list_display = ("thumbnail", "what", "size", "seconds", "picture", "uploaded_at", "examined")
     list_display_links = ("thumbnail", "what")
     list_select_related = ("owner",)

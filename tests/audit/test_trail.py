@@ -217,11 +217,54 @@ class TestPages:
 
         assert told(Action.VIEWED) == [("viewed", staff.pk, str(analysis.pk), analysis.video.owner_id)]
 
+    def test_a_page_of_a_person_found_in_a_video_is_told_as_its_analysis(self, client: Client) -> None:
+        analysis = make_analysis(State.DONE)
+        staff = make_user(staff=True)
+        client.force_login(staff)
+
+        client.get(reverse("admin:analysis_facetrack_change", args=[analysis.tracks.get().pk]))
+
+        assert told(Action.VIEWED) == [("viewed", staff.pk, str(analysis.pk), analysis.video.owner_id)]
+
+    def test_a_page_of_a_video_is_told_as_the_video(self, client: Client) -> None:
+        video = make_analysis(State.DONE).video
+        staff = make_user(staff=True)
+        client.force_login(staff)
+
+        for _time in range(2):
+            client.get(reverse("admin:analysis_video_change", args=[video.pk]))
+
+        assert told(Action.VIEWED) == [("viewed", staff.pk, str(video.pk), video.owner_id)]
+        assert Entry.objects.get(action=Action.VIEWED).kind == "video"
+
+    def test_ones_own_pages_in_the_administration_are_no_views(self, client: Client) -> None:
+        staff = make_user(staff=True)
+        analysis = make_analysis(State.DONE, owner=staff)
+        client.force_login(staff)
+
+        for kind, row in (("analysis", analysis), ("facetrack", analysis.tracks.get()), ("video", analysis.video)):
+            page = client.get(reverse(f"admin:analysis_{kind}_change", args=[row.pk]))
+            assert page.status_code == 200
+
+        assert told(Action.VIEWED) == []
+
+    @pytest.mark.parametrize("kind", ["analysis", "facetrack", "video"])
+    def test_staff_who_may_not_look_leave_no_entry_either(self, client: Client, kind: str) -> None:
+        analysis = make_analysis(State.DONE)
+        pks = {"analysis": analysis.pk, "facetrack": analysis.tracks.get().pk, "video": analysis.video_id}
+        client.force_login(make_user(is_staff=True))
+
+        page = client.get(reverse(f"admin:analysis_{kind}_change", args=[pks[kind]]))
+
+        assert page.status_code == 403
+        assert told(Action.VIEWED) == []
+
     def test_small_pictures_in_lists_are_no_views(self, client: Client) -> None:
         analysis = make_analysis(State.DONE)
         client.force_login(make_user(staff=True))
 
-        client.get(reverse("admin:analysis_analysis_changelist"))
+        for kind in ("analysis", "facetrack", "video"):
+            client.get(reverse(f"admin:analysis_{kind}_changelist"))
         client.get(reverse("analysis:poster", args=[analysis.pk])).close()
 
         assert told(Action.VIEWED) == []
