@@ -1,18 +1,21 @@
 """What allauth asks us: who may sign up, how log-ins are counted, how a code for an authenticator app is drawn."""
 
+from functools import partial
 from typing import Any
 
 import qrcode  # type: ignore[import-untyped]
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from qrcode.image.svg import SvgPathImage  # type: ignore[import-untyped]
 
-from accounts import known_browsers, names
+from accounts import addresses, known_browsers, names
 from accounts.models import User
 
 
@@ -33,6 +36,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if not names.is_plain(email):
             raise ValidationError(_("Enter a valid email address."), code="invalid")
         return str(super().clean_email(email))
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """allauth's own; an account that has no primary address yet does not get one that another logs in with."""
+        try:
+            with addresses.kept_apart(request, email_address.user):
+                return bool(super().confirm_email(request, email_address))
+        except addresses.BelongsToAnother:
+            return False
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """Sent once what it tells of is committed, which may yet be taken back."""
+        transaction.on_commit(partial(super().send_notification_mail, *args, **kwargs))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Where the request came from; PermissionDenied when it came past one of our proxies, which all say."""

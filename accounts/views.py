@@ -1,7 +1,8 @@
-"""Ending sessions: one, or with allauth's page all the others at once. A person's own page is deepfakesite.profile."""
+"""allauth's pages of addresses and of sessions, and what they leave out. A person's own page: deepfakesite.profile."""
 
 from typing import Any
 
+from allauth.account.views import EmailView
 from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
@@ -11,8 +12,24 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accounts.addresses import BelongsToAnother, kept_apart
 from audit import trail
 from audit.models import Action
+
+
+class AddressesView(EmailView):  # type: ignore[misc]
+    """allauth's list of addresses; what another account logs in with is refused in words."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "action_add" in request.POST or "action_send" in request.POST:
+            sent: HttpResponse = super().post(request, *args, **kwargs)
+            return sent  # mail, during which no transaction should be open
+        try:
+            with kept_apart(request, self.request.user):
+                changed: HttpResponse = super().post(request, *args, **kwargs)
+                return changed
+        except BelongsToAnother:
+            return redirect("account_email")
 
 
 @require_POST

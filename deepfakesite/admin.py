@@ -49,12 +49,21 @@ _ACTIONS_BY_FIELD = {
 
 
 def _clean_email(form: "forms.ModelForm[User]") -> str:
-    """The address in the form in which all are kept; refused when somebody has it, in whatever case."""
+    """The address in the form in which all are kept; refused when somebody else has it, in whatever case."""
     email = UserManager.normalize_email(form.cleaned_data["email"])
     if not is_plain(email):
         raise forms.ValidationError(_("This address holds characters that cannot be seen; type it anew."))
     if User.objects.filter(email__iexact=email).exclude(pk=form.instance.pk).exists():
         raise forms.ValidationError(_("There is an account with this e-mail address already."))
+    if email == form.instance.email:  # whoever adds it to another account later keeps nobody from changing the rest
+        return email
+    holder = EmailAddress.objects.filter(email=email).exclude(user=form.instance.pk).select_related("user").first()
+    if holder is not None:
+        sentence = _(
+            "%(holder)s has added this e-mail address to their account. Ask them to remove it there (E-mail "
+            "addresses), or take another one."
+        )
+        raise forms.ValidationError(sentence % {"holder": holder.user.email})
     return email
 
 

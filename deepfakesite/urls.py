@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from accounts.views import SessionsView, end_session
+from accounts.views import AddressesView, SessionsView, end_session
 from deepfakesite import health, metrics, profile, views
 
 urlpatterns = [
@@ -14,7 +14,8 @@ urlpatterns = [
     path("favicon.ico", views.favicon, name="favicon"),
     path("accounts/profile/", profile.profile, name="profile"),
     path("accounts/profile/delete/", profile.delete_account, name="delete_account"),
-    path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),  # in the place of allauth's own
+    path("accounts/email/", AddressesView.as_view(), name="account_email"),  # these two in the place of allauth's own
+    path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/sessions/<int:pk>/end/", end_session, name="end_session"),
     path("accounts/", include("allauth.urls")),
     path("admin/django-rq/", include("django_rq.urls")),

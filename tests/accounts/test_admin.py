@@ -85,6 +85,42 @@ def test_the_same_address_is_refused_in_words(client: Client, root: User) -> Non
     assert "There is an account with this e-mail address already." in response.content.decode()
 
 
+def test_an_address_that_another_account_has_added_is_refused_in_words(client: Client, root: User) -> None:
+    ann, bob = make_user("ann@example.org"), make_user("bob@example.org")
+    EmailAddress.objects.create(user=ann, email="second@example.org")
+    values = {"email": "Second@example.org", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    words = "ann@example.org has added this e-mail address to their account. Ask them to remove it there"
+
+    made = client.post(reverse("admin:accounts_user_add"), values)
+    changed = client.post(reverse(CHANGE, args=[bob.pk]), fields(bob, email="second@example.org"))
+
+    assert words in made.content.decode()
+    assert words in changed.content.decode()
+    assert not User.objects.filter(email="second@example.org").exists()
+
+
+def test_who_adds_somebodys_address_keeps_nobody_from_changing_the_rest(client: Client, root: User) -> None:
+    ann, bob = make_user("ann@example.org"), make_user("bob@example.org")
+    EmailAddress.objects.create(user=ann, email=bob.email)
+
+    client.post(reverse(CHANGE, args=[bob.pk]), fields(bob, max_queued=3))
+
+    bob.refresh_from_db()
+    assert bob.max_queued == 3
+
+
+def test_somebodys_own_further_address_may_become_their_first(client: Client, root: User) -> None:
+    ann = make_user("ann@example.org")
+    EmailAddress.objects.create(user=ann, email=ann.email, primary=True)
+    EmailAddress.objects.create(user=ann, email="second@example.org")
+
+    client.post(reverse(CHANGE, args=[ann.pk]), fields(ann, email="second@example.org"))
+
+    ann.refresh_from_db()
+    assert ann.email == "second@example.org"
+    assert list(EmailAddress.objects.filter(user=ann).values_list("email", "primary")) == [(ann.email, True)]
+
+
 def test_quotas_are_set(client: Client, root: User) -> None:
     person = make_user()
 

@@ -1,6 +1,7 @@
 """Passwords, e-mail addresses, the second factor and sessions: what protects an account."""
 
 import re
+from unittest.mock import Mock
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -8,10 +9,12 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from allauth.usersessions.models import UserSession
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from audit.models import Action, Entry
 from tests.analysis.builders import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +108,78 @@ class TestAddresses:
 
         assert response.headers["Location"].startswith(reverse("account_reauthenticate"))
         assert not EmailAddress.objects.filter(email="second@example.org").exists()
+
+
+class TestAddressesOfOthers:
+    """Bob logs in with an address that Ann has added to hers. Nothing looks for him first: the database refuses."""
+
+    @pytest.fixture
+    def bob(self) -> User:
+        return make_user("bob@example.org")
+
+    def act(self, client: Client, action: str, email: str) -> str:
+        response = client.post(reverse("account_email"), {action: "", "email": email}, follow=True)
+        assert response.redirect_chain == [(reverse("account_email"), 302)]
+        return response.content.decode()
+
+    def rows(self, person: User) -> list[tuple[str, bool]]:
+        addresses = EmailAddress.objects.filter(user=person)
+        return list(addresses.order_by("email").values_list("email", "primary"))
+
+    def test_one_is_not_made_primary(self, client: Client, person: User, bob: User) -> None:
+        EmailAddress.objects.update_or_create(user=person, email=person.email, defaults={"primary": True})
+        self.act(client, "action_add", bob.email)
+
+        page = self.act(client, "action_primary", bob.email)
+
+        assert "Another account logs in with bob@example.org. Choose another address" in page
+        assert "Your primary address was changed." not in page
+        assert self.rows(person) == [("ann@example.org", True), ("bob@example.org", False)]
+        assert set(User.objects.values_list("email", flat=True)) == {"ann@example.org", "bob@example.org"}
+
+    def test_one_does_not_take_the_place_of_the_last_own_one(self, client: Client, person: User, bob: User) -> None:
+        client.get(reverse("account_email"))  # an account that an administrator made has no primary address yet
+        self.act(client, "action_add", bob.email)
+
+        page = self.act(client, "action_remove", person.email)
+
+        assert "Another account logs in with bob@example.org." in page
+        assert self.rows(person) == [("ann@example.org", False), ("bob@example.org", False)]
+
+    def test_one_does_not_become_primary_when_it_is_confirmed(self, client: Client, person: User, bob: User) -> None:
+        client.get(reverse("account_email"))
+        self.act(client, "action_add", bob.email)
+        confirmation = next(message for message in mail.outbox if message.to == [bob.email])
+
+        page = client.post(re.findall(r"http://testserver(/\S+)", str(confirmation.body))[0], follow=True)
+
+        assert "Another account logs in with bob@example.org." in page.content.decode()
+        assert not EmailAddress.objects.filter(verified=True).exists()
+        assert self.rows(person) == [("ann@example.org", False), ("bob@example.org", False)]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_change_that_was_refused_is_told_to_nobody(self, client: Client, person: User, bob: User) -> None:
+        EmailAddress.objects.update_or_create(user=person, email=person.email, defaults={"primary": True})
+        for email in (bob.email, "second@example.org"):
+            self.act(client, "action_add", email)
+        mail.outbox.clear()
+
+        self.act(client, "action_primary", bob.email)
+        assert mail.outbox == []
+        assert self.rows(person)[0] == ("ann@example.org", True)
+
+        self.act(client, "action_primary", "second@example.org")
+        assert [message.to for message in mail.outbox] == [["ann@example.org"]]
+        assert Entry.objects.filter(action=Action.ADDRESS_CHANGED, details={}).count() == 1
+
+    def test_other_failures_are_not_taken_for_it(
+        self, client: Client, person: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.act(client, "action_add", "second@example.org")
+        monkeypatch.setattr(EmailAddress, "set_as_primary", Mock(side_effect=IntegrityError("something else")))
+
+        with pytest.raises(IntegrityError, match="something else"):
+            self.act(client, "action_primary", "second@example.org")
 
 
 class TestSecondFactor:
