@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from analysis.models import MAX_FRAMES, MIN_FRAMES
 from detector.errors import ErrorCode
 from detector.report import Reason
+from detector.stream import MAX_SIDE
 
 
 class Code(StrEnum):
@@ -72,8 +73,8 @@ _SENTENCES: dict[str, str] = {
         "This file is larger than %(max_size)s. Please cut out the part in question and upload that."
     ),
     ErrorCode.TOO_MANY_PIXELS: noop(
-        "The picture of this video is larger than %(max_megapixels)s megapixels. Please scale it down, for "
-        "example to 4K, and upload that."
+        "The picture of this video is larger than %(max_megapixels)s megapixels, or longer than %(max_side)s pixels. "
+        "Please scale it down, for example to 4K, and upload that."
     ),
     ErrorCode.MODEL_MISSING: noop(
         "The model that judges videos is not installed. Please tell an administrator; your video is kept, and you "
@@ -222,6 +223,7 @@ def _limits() -> dict[str, Any]:
         "max_size": filesizeformat(limits.max_upload_bytes),
         "max_duration": ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes},
         "max_megapixels": f"{limits.max_pixels / 1e6:.0f}",
+        "max_side": f"{MAX_SIDE:,}",
         **dict.fromkeys(("max_storage", "taken", "missing", "more", "max_minutes", "used", "when", "otherwise"), ""),
         "min_frames": MIN_FRAMES,
         "max_frames": MAX_FRAMES,

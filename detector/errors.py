@@ -12,7 +12,7 @@ class ErrorCode(StrEnum):
     NO_VIDEO_STREAM = "no_video_stream"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"  # bytes
-    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_PIXELS = "too_many_pixels"  # of one frame, or of one of its sides
     MODEL_MISSING = "model_missing"
     MODEL_DAMAGED = "model_damaged"  # checksum or layout of the weights is wrong
     CANCELLED = "cancelled"

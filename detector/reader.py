@@ -96,7 +96,7 @@ class Reader:
             with _sense():
                 _expect(message, "info")
                 self._info = _stream_info(message, self._size_bytes)
-            check_pixels(self._info.width * self._info.height, self.limits)
+            check_pixels(self._info.width, self._info.height, self.limits)
             check_duration(self._info.duration_s, self.limits)
         return self._info
 
@@ -120,7 +120,7 @@ class Reader:
                     raise ValueError(message)
                 if not 0 <= time_s <= info.duration_s + _LATE_S:
                     raise ValueError(time_s)
-            check_pixels(width * height, self.limits)
+            check_pixels(width, height, self.limits)
             picture = np.empty((height, width, 3), np.uint8)
             self._child().read_into(picture.data.cast("B"), should_stop)
             yield index, time_s, picture

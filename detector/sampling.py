@@ -75,7 +75,7 @@ def sample(
     try:
         for time_s, frame in frames:
             width, height = shown_size(frame, info.pixel_aspect)
-            check_pixels(width * height, limits)
+            check_pixels(width, height, limits)
             yield found, time_s, _upright(frame, width, height, max_side)
             found += 1
     except FFmpegError as error:

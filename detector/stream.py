@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detector.errors import DetectorError, ErrorCode
 
+MAX_SIDE = 16_384  # pixels of a frame's longer side; x264 writes no more, and a JPEG ends at 65,500
 MAX_THREADS = (
     4  # of a decoder; each holds frames of its own, so more would make the memory needed depend on the machine
 )
@@ -57,13 +58,19 @@ def checked_size(path: Path, limits: Limits) -> int:
     return size_bytes
 
 
-def check_pixels(pixels: int, limits: Limits) -> None:
-    """Raise DetectorError (TOO_MANY_PIXELS) for a frame of more ``pixels`` than the limit."""
+def check_pixels(width: int, height: int, limits: Limits) -> None:
+    """Raise DetectorError (TOO_MANY_PIXELS) for a frame of more pixels than the limit or with a side above MAX_SIDE."""
+    pixels, side = width * height, max(width, height)
     if pixels > limits.max_pixels:
         raise DetectorError(
             ErrorCode.TOO_MANY_PIXELS,
             f"Each frame has {pixels / 1e6:.1f} megapixels, more than the {limits.max_pixels / 1e6:.1f} allowed here; "
             "scale the video down.",
+        )
+    if side > MAX_SIDE:
+        raise DetectorError(
+            ErrorCode.TOO_MANY_PIXELS,
+            f"Each frame is {side:,} pixels long, more than the {MAX_SIDE:,} that are read; scale the video down.",
         )
 
 

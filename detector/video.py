@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import re
 from pathlib import Path
 
@@ -42,14 +43,14 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
     try:
         with open_video(path, limits) as container:
             stream = video_stream(container, limits)
-            check_pixels(stream.width * stream.height, limits)
+            check_pixels(stream.width, stream.height, limits)
             duration_s = max(_declared_duration(container, stream), _indexed_duration(stream))
             check_duration(duration_s, limits)
             first = _first_frame(path, container, stream, limits)
-            check_pixels(first.width * first.height, limits)
+            check_pixels(first.width, first.height, limits)
             aspect = pixel_aspect(stream)
             width, height = shown_size(first, aspect)
-            check_pixels(width * height, limits)
+            check_pixels(width, height, limits)
             turned = rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -85,20 +86,20 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream, lim
     try:
         first = next(decoded(container.demux(stream), stream), None)
     except DetectorError:  # some decoders call it a lack of memory
-        check_pixels(_refused_pixels(path, limits), limits)
+        check_pixels(*_refused_size(path, limits), limits)
         raise
     if first is None:
-        check_pixels(_refused_pixels(path, limits), limits)
+        check_pixels(*_refused_size(path, limits), limits)
         raise unreadable()
     return first
 
 
-def _refused_pixels(path: Path, limits: Limits) -> int:
-    """Of a picture that FFmpeg would not take memory for, as it said so; 0 when that is not why nothing was decoded.
+def _refused_size(path: Path, limits: Limits) -> tuple[int, int]:
+    """Of a picture that FFmpeg would not take memory for, as it said so; zeros when there was another reason.
 
     Nothing but FFmpeg's log tells. The log is kept off otherwise: it takes Python's lock, in the decoder's threads too.
     """
-    pixels = 0
+    largest = 0, 0
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as said, open_video(path, limits) as container:
@@ -109,12 +110,12 @@ def _refused_pixels(path: Path, limits: Limits) -> int:
                     packet.decode()
                 for _level, _name, words in said:
                     if size := REFUSED_SIZE.search(words):
-                        pixels = max(pixels, int(size[1]) * int(size[2]))
+                        largest = max(largest, (int(size[1]), int(size[2])), key=math.prod)
     except (FFmpegError, DetectorError):
         pass
     finally:
         av.logging.set_level(None)
-    return pixels
+    return largest
 
 
 def _measured_duration(path: Path, limits: Limits, from_s: float) -> float:

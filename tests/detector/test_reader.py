@@ -128,6 +128,7 @@ def test_refusals_come_through_with_their_sentence(tmp_path: Path) -> None:
         ("say(kind='error', code='too_long', message='Too long.')", ErrorCode.TOO_LONG),
         ("say(kind='end')", ErrorCode.DECODER_CRASHED),
         ("say(**{**FRAME, 'width': 99_999, 'height': 99_999})", ErrorCode.TOO_MANY_PIXELS),
+        ("say(**{**FRAME, 'width': 99_999, 'height': 2})", ErrorCode.TOO_MANY_PIXELS),
         ("say(**{**FRAME, 'width': -4, 'height': -2})", ErrorCode.DECODER_CRASHED),
         ("say(**{**FRAME, 'index': 7})", ErrorCode.DECODER_CRASHED),
         ("say(**{**FRAME, 'time_s': -1.0})", ErrorCode.DECODER_CRASHED),
@@ -151,6 +152,7 @@ def test_a_child_that_goes_wrong_between_frames_ends_in_a_code(
     ("change", "code"),
     [
         ({"width": 99_999, "height": 9999}, ErrorCode.TOO_MANY_PIXELS),
+        ({"width": 2, "height": 99_999}, ErrorCode.TOO_MANY_PIXELS),
         ({"width": 0}, ErrorCode.DECODER_CRASHED),
         ({"duration_s": 1e300}, ErrorCode.TOO_LONG),
         ({"duration_s": -1.0}, ErrorCode.DECODER_CRASHED),

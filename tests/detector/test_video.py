@@ -9,7 +9,7 @@ import pytest
 
 from detector import decoding, sampling, video
 from detector.errors import DetectorError, ErrorCode
-from detector.stream import Limits
+from detector.stream import MAX_SIDE, Limits
 from tests import hostile_videos, videos
 
 
@@ -178,6 +178,24 @@ def test_what_passes_a_limit_is_refused(tmp_path: Path, limits: Limits, code: Er
         video.probe(path, limits)
 
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("size", [(64, MAX_SIDE + 2), (MAX_SIDE + 2, 64)])
+def test_a_frame_with_a_side_that_is_too_long_is_refused_though_its_pixels_are_few(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    path = hostile_videos.encoded(tmp_path / "clip.mkv", "ffv1", size=size, frames=2)
+
+    with pytest.raises(DetectorError, match="16,386 pixels long, more than the 16,384") as caught:
+        video.probe(path)
+
+    assert caught.value.code == ErrorCode.TOO_MANY_PIXELS
+
+
+def test_the_longest_side_is_read(tmp_path: Path) -> None:
+    path = hostile_videos.encoded(tmp_path / "clip.mkv", "ffv1", size=(64, MAX_SIDE), frames=2)
+
+    assert {picture.shape for _, _, picture in sampling.sample(path, video.probe(path), 2)} == {(MAX_SIDE, 64, 3)}
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
