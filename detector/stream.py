@@ -43,10 +43,11 @@ def checked_size(path: Path, limits: Limits) -> int:
     """Bytes of the file at ``path``; raises DetectorError: UNREADABLE, EMPTY or TOO_LARGE."""
     try:
         size_bytes = path.stat().st_size
+        if not path.is_file():
+            raise DetectorError(ErrorCode.UNREADABLE, "This is not a file; give the path of a video file.")
+        path.open("rb").close()  # it may be there and not for us to read
     except OSError as error:
         raise DetectorError(ErrorCode.UNREADABLE, "The file cannot be found or opened; check its path.") from error
-    if not path.is_file():
-        raise DetectorError(ErrorCode.UNREADABLE, "This is not a file; give the path of a video file.")
     if size_bytes == 0:
         raise DetectorError(ErrorCode.EMPTY, "The file is empty (0 bytes); choose the video again.")
     if size_bytes > limits.max_bytes:

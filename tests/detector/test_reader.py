@@ -290,6 +290,19 @@ def test_a_file_beyond_the_limit_is_refused_before_a_child_is_started(
     assert caught.value.code == ErrorCode.TOO_LARGE
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read whatever the file's mode says
+    monkeypatch.setattr(reader_process, "start", lambda stderr: pytest.fail("started"))
+
+    with pytest.raises(DetectorError, match="cannot be found or opened") as caught, Reader(clip):
+        pass
+
+    assert caught.value.code == ErrorCode.UNREADABLE
+
+
 def test_a_decoder_dies_with_whoever_is_killed_while_reading(tmp_path: Path) -> None:
     path = videos.no_face_clip(tmp_path / "clip.mp4", duration_s=0.4)  # its frames are larger than a pipe
     program = """
