@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,12 @@ def check_frames(frames: int) -> None:
 
 
 def limits_of(options: argparse.Namespace) -> "Limits":
-    """The limits that were asked for."""
+    """The limits that were asked for; Refused when one is not finite or not above zero."""
     from detector.stream import Limits  # noqa: PLC0415 -- needed by few commands
 
+    for name in ("max_bytes", "max_duration_s", "max_pixels"):
+        if not 0 < (value := getattr(options, name)) < math.inf:
+            raise Refused(f"The limit --{name.replace('_', '-')} must be a finite number above zero, not {value}.")
     return Limits(options.max_bytes, options.max_duration_s, options.max_pixels)
 
 

@@ -87,19 +87,23 @@ def _environment() -> dict[str, str]:
 
 
 class Child:
-    """A running child; made with what it is told first. Raises ReaderError where none can be had."""
+    """A running child; made with what it is told first.
+
+    Raises ReaderError where none can be had, ValueError where JSON cannot say what it is told.
+    """
 
     def __init__(self, told: dict[str, Any], allowance: Allowance) -> None:
         self.has_begun = False  # to be set once it has said so: until then a death is no fault of the video
         self._left_s = allowance.wait_s
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close(); it has no name on the disk
         bounds = Bounds(memory_bytes=allowance.memory_bytes, cpu_s=max(1, math.ceil(allowance.cpu_s)))
+        first = packed({"parent": os.getpid(), "bounds": dataclasses.asdict(bounds), **told})  # fails before it starts
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close(); it has no name on the disk
         try:
             self._process = start(self._stderr)
         except OSError as error:
             self._stderr.close()
             raise ReaderError(f"The process that reads videos cannot be started: {error}.") from error
-        self.tell({"parent": os.getpid(), "bounds": dataclasses.asdict(bounds), **told})
+        self._send(first)
 
     def close(self) -> None:
         """Kill the child with all it may have started, at once; harmless twice."""
@@ -119,9 +123,12 @@ class Child:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send ``message``. Nothing is said when the child is gone; that is seen when it is read."""
+        self._send(packed(message))
+
+    def _send(self, content: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 -- for the types: it was asked for
         with contextlib.suppress(BrokenPipeError):
-            write_all(self._process.stdin.fileno(), packed(message))
+            write_all(self._process.stdin.fileno(), content)
 
     def read_into(self, target: memoryview, should_stop: Callable[[], bool] | None) -> None:
         """Fill ``target`` with what the child writes, waiting no longer than is left to it.

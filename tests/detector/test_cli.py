@@ -187,6 +187,26 @@ def test_probe_keeps_to_the_limits_it_is_given(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-duration-s", "inf"),
+        ("--max-duration-s", "nan"),
+        ("--max-duration-s", "-inf"),
+        ("--max-duration-s", "0"),
+        ("--max-bytes", "0"),
+        ("--max-pixels", "-1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["probe", "analyze", "evaluate"])
+def test_limits_that_are_none_are_refused(
+    clip: Path, capsys: pytest.CaptureFixture[str], command: str, option: str, value: str
+) -> None:
+    sentence = _refusal(capsys, command, clip, f"{option}={value}")
+
+    assert sentence.startswith(f"The limit {option} must be a finite number above zero, not {value}")
+
+
 def test_probe_imports_only_what_probing_needs(clip: Path) -> None:
     program = (
         "import sys; from detector import cli; code = cli.main(['probe', sys.argv[1], '--json']); "

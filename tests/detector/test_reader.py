@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -288,6 +289,15 @@ def test_a_file_beyond_the_limit_is_refused_before_a_child_is_started(
         pass
 
     assert caught.value.code == ErrorCode.TOO_LARGE
+
+
+def test_limits_that_cannot_be_told_start_no_child(clip: Path) -> None:
+    before = children()
+
+    with pytest.raises(ValueError, match="JSON"), Reader(clip, Limits(max_duration_s=math.inf)):
+        pass
+
+    assert children() == before
 
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
