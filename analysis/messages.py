@@ -206,6 +206,15 @@ def duration_words(seconds: float) -> str:
     return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes}
 
 
+def limit_words(seconds: float) -> str:
+    """A longest time in whole minutes, or seconds below one, rounded down: never more than is allowed."""
+    if seconds < 60:
+        count = math.floor(seconds)
+        return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": count}
+    minutes = math.floor(seconds / 60)
+    return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes}
+
+
 def reason_sentence(reason: str) -> str:
     """Why an answer is inconclusive, and what may help."""
     return _(_REASONS.get(reason, _REASONS[Reason.SCORE_BETWEEN_THRESHOLDS]))
@@ -218,11 +227,10 @@ def known_codes() -> frozenset[str]:
 
 def _limits() -> dict[str, Any]:
     limits = settings.UNMASK
-    minutes = round(limits.max_duration_s / 60)
     return {
         "max_size": filesizeformat(limits.max_upload_bytes),
-        "max_duration": ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes},
-        "max_megapixels": f"{limits.max_pixels / 1e6:.0f}",
+        "max_duration": limit_words(limits.max_duration_s),
+        "max_megapixels": f"{limits.max_pixels // 100_000 / 10:g}",  # rounded down, too
         "max_side": f"{MAX_SIDE:,}",
         **dict.fromkeys(("max_storage", "taken", "missing", "more", "max_minutes", "used", "when", "otherwise"), ""),
         "min_frames": MIN_FRAMES,

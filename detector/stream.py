@@ -53,7 +53,7 @@ def checked_size(path: Path, limits: Limits) -> int:
     if size_bytes > limits.max_bytes:
         raise DetectorError(
             ErrorCode.TOO_LARGE,
-            f"The file has {size_bytes / 1e6:.0f} MB, more than the {limits.max_bytes / 1e6:.0f} MB allowed here; "
+            f"The file has {size_bytes:,} bytes, more than the {limits.max_bytes:,} allowed here; "
             "shorten it or make it smaller.",
         )
     return size_bytes
@@ -65,7 +65,7 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
     if pixels > limits.max_pixels:
         raise DetectorError(
             ErrorCode.TOO_MANY_PIXELS,
-            f"Each frame has {pixels / 1e6:.1f} megapixels, more than the {limits.max_pixels / 1e6:.1f} allowed here; "
+            f"Each frame has {pixels:,} pixels, more than the {limits.max_pixels:,} allowed here; "
             "scale the video down.",
         )
     if side > MAX_SIDE:
@@ -77,9 +77,25 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
 
 def check_duration(duration_s: float, limits: Limits) -> None:
     """Raise DetectorError (TOO_LONG) for a video longer than the limit, or of no finite length."""
-    if duration_s > limits.max_duration_s or not math.isfinite(duration_s):
+    if not math.isfinite(duration_s):
+        raise DetectorError(ErrorCode.TOO_LONG, "The video has no end by what it says; convert it to MP4 (H.264).")
+    if duration_s > limits.max_duration_s:
+        # What was found is rounded up and the limit down, so that they never read the same.
+        found, limit = _time(math.ceil(duration_s)), _time(_rounded_down(limits.max_duration_s))
         raise DetectorError(
             ErrorCode.TOO_LONG,
-            f"The video lasts {duration_s / 60:.0f} minutes, longer than the {limits.max_duration_s / 60:.0f} "
-            "allowed here; cut out the part that matters.",
+            f"The video lasts {found}, longer than the {limit} allowed here; cut out the part that matters.",
         )
+
+
+def _rounded_down(seconds: float) -> float:
+    """Whole seconds; less than one is left as it is."""
+    return math.floor(seconds) or seconds
+
+
+def _time(seconds: float) -> str:
+    """A length of time in minutes and seconds."""
+    minutes, rest = divmod(seconds, 60)
+    if minutes == 0:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

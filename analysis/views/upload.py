@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from analysis import quotas, retention, services, statistics, uploads
 from analysis.forms import UploadForm
-from analysis.messages import Code
+from analysis.messages import Code, limit_words
 from analysis.models import Analysis
 from analysis.views.access import person
 
@@ -39,7 +39,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "max_upload_bytes": settings.UNMASK.max_upload_bytes,
         "refusal": quotas.why_not_now(person(request)),
         "retention_days": retention.days_of(person(request)),
-        "max_minutes": round(settings.UNMASK.max_duration_s / 60),
+        "max_duration": limit_words(settings.UNMASK.max_duration_s),
     }
     return render(request, "analysis/new.html", context, status=status)
 

@@ -1,5 +1,6 @@
 """The upload page and the page that examines a video again: what is accepted, and how a refusal comes back."""
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -14,6 +15,7 @@ from django.conf import settings as site
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts.models import User
 from analysis import files, inspection
@@ -54,6 +56,18 @@ def test_the_empty_form_suggests_sixty_frames(client: Client, user: User) -> Non
 
     assert 'name="frames" value="60" min="10" max="120"' in page
     assert 'enctype="multipart/form-data"' in page
+
+
+@pytest.mark.parametrize(("max_duration_s", "words"), [(3600, "60 minutes"), (90, "1 minute"), (20, "20 seconds")])
+@pytest.mark.usefixtures("user")
+def test_limits_are_never_told_larger_than_they_are(
+    client: Client, settings: Settings, max_duration_s: float, words: str
+) -> None:
+    settings.UNMASK = dataclasses.replace(settings.UNMASK, max_duration_s=max_duration_s, max_pixels=16_588_800)
+
+    assert f" and {words}.</p>" in client.get(NEW).content.decode()
+    assert f"longer than {words}." in sentence_for("too_long")
+    assert "larger than 16.5 megapixels, or longer than 16,384 pixels." in sentence_for("too_many_pixels")
 
 
 @pytest.mark.usefixtures("user")
