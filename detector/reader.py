@@ -50,6 +50,8 @@ class Reader:
 
     Entering and the methods raise DetectorError: the refusals of video.py, TIMED_OUT, TOO_DEMANDING, DECODER_CRASHED,
     and CANCELLED when ``should_stop`` says so; and ReaderError where no child can be had.
+
+    It belongs to the thread that entered it: the kernel kills the child when that thread ends (sandbox.py).
     """
 
     def __init__(self, path: Path, limits: Limits | None = None, allowance: Allowance | None = None) -> None:

@@ -43,7 +43,10 @@ class Confinement:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when ``parent`` (a process id) ends; exit when it has ended already."""
+    """Have the kernel kill this process when ``parent`` (a process id) ends; exit when it has ended already.
+
+    The kernel acts as soon as the thread of ``parent`` that started this process ends, though others may go on.
+    """
     if sys.platform == "linux":
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
