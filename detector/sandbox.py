@@ -62,9 +62,15 @@ def limit(bounds: Bounds) -> None:
         (resource.RLIMIT_FSIZE, bounds.file_bytes, 0),
         (resource.RLIMIT_NOFILE, bounds.open_files, 0),
     ):
-        hard = resource.getrlimit(kind)[1]
-        most = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)
-        resource.setrlimit(kind, (min(value, most), most))
+        soft, hard = resource.getrlimit(kind)
+        wanted = _stricter(value, soft)
+        most = _stricter(wanted + grace, hard)
+        resource.setrlimit(kind, (min(wanted, most), most))
+
+
+def _stricter(value: int, held: int) -> int:
+    """``value``, or the limit in force where that is less."""
+    return value if held == resource.RLIM_INFINITY else min(value, held)
 
 
 def confine(readable: Iterable[Path]) -> Confinement:

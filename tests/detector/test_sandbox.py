@@ -141,8 +141,31 @@ print(json.dumps({name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) 
         "AS": [10**9, 10**9],
         "CPU": [7, 12],
         "FSIZE": [5000, 5000],
-        "NOFILE": [30, 30],
+        "NOFILE": [20, 20],
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "expected"),
+    [
+        ("CPU", (3, 100), [3, 8]),
+        ("CPU", (3, 4), [3, 4]),
+        ("CPU", (9, 9), [7, 9]),
+        ("NOFILE", (16, 1024), [16, 16]),
+        ("NOFILE", (64, 64), [50, 50]),
+    ],
+)
+def test_a_stricter_limit_in_force_is_kept(kind: str, held: tuple[int, int], expected: list[int]) -> None:
+    program = f"""
+import resource, json
+from detector import sandbox
+resource.setrlimit(resource.RLIMIT_{kind}, {held!r})
+sandbox.limit(sandbox.Bounds(memory_bytes=10**9, cpu_s=7, file_bytes=5000, open_files=50))
+print(json.dumps(resource.getrlimit(resource.RLIMIT_{kind})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == expected
 
 
 @on_linux
