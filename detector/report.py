@@ -127,14 +127,16 @@ class Report:
         return typing.cast("dict[str, Any]", _plain(self))
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Report":
+    def from_json(cls, value: Any) -> "Report":
         """The report that ``to_json`` made; raises ValueError when it has another schema version or shape."""
+        if not isinstance(value, dict):
+            raise ValueError(f"A report is a JSON object, not {type(value).__name__}.")
         if value.get("schema_version") != SCHEMA_VERSION:
             found = value.get("schema_version")
             raise ValueError(f"The report has schema version {found!r}; this is {SCHEMA_VERSION}.")
         try:
             return typing.cast("Report", _build(cls, value))
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, TypeError, OverflowError) as error:
             raise ValueError(f"The report has another shape ({error}).") from error
 
 

@@ -1,6 +1,7 @@
 """The report's way to JSON and back, and what happens to one that has another shape."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -43,12 +44,21 @@ def test_a_report_comes_back_from_json_as_it_was() -> None:
         {"video": 3},
         {"frames_analyzed": None},
         {"reasons": ["no such reason"]},
+        {"frames_analyzed": math.inf},  # as Python reads 1e999
+        {"timings_s": 3},
+        {"tracks": [[]]},
     ],
     ids=str,
 )
 def test_another_version_or_shape_is_a_value_error(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         r.Report.from_json(a_report().to_json() | change)
+
+
+@pytest.mark.parametrize("value", [[], None, "x", 1, True, [{"schema_version": 1}]], ids=str)
+def test_what_is_no_object_is_a_value_error(value: object) -> None:
+    with pytest.raises(ValueError, match="A report is a JSON object, not "):
+        r.Report.from_json(value)
 
 
 def test_a_report_from_before_a_field_was_added_has_its_default() -> None:
