@@ -1,8 +1,9 @@
 """The command line: ``python -m detector COMMAND``; ``--help`` names the commands and explains each.
 
 Results go to stdout, everything else to stderr. Exit code 0 with an answer of any kind, 2 with one sentence when the
-input cannot be used, 130 when interrupted. Only what a command needs is imported, and late: an interruption while
-something loads must end quietly too. Videos to be examined are read in a confined process, as the platform does.
+input or the installation cannot be used, 130 when interrupted. Only what a command needs is imported, and late: an
+interruption while something loads must end quietly too. Videos to be examined are read in a confined process, as the
+platform does.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from detector.cli_options import (
     release_of,
     settings_of,
 )
-from detector.errors import DetectorError
+from detector.errors import DetectorError, ReaderError
 
 if TYPE_CHECKING:
     from detector.precision import Precision
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (DetectorError, Refused) as error:
+    except (DetectorError, ReaderError, Refused) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -1,4 +1,7 @@
-"""What can go wrong with a video or a model, each with a stable code that other programs may rely on."""
+"""What can go wrong with a video or a model, each with a stable code that other programs may rely on.
+
+A fault of the installation has no code.
+"""
 
 from enum import StrEnum
 
@@ -34,3 +37,7 @@ class DetectorError(Exception):
     def __reduce__(self) -> tuple[type["DetectorError"], tuple[ErrorCode, str]]:
         """What crosses from one process to another is made again from both arguments."""
         return type(self), (self.code, str(self))
+
+
+class ReaderError(RuntimeError):
+    """The process that decodes could not be started or confined: a fault of the installation, not of the video."""

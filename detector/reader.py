@@ -17,10 +17,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import DetectorError, ErrorCode
+from detector.errors import DetectorError, ErrorCode, ReaderError
 from detector.process_usage import Usage
 from detector.reader_messages import LENGTH, MAX_MESSAGE_BYTES
-from detector.reader_process import Allowance, Child, ReaderError, crashed
+from detector.reader_process import Allowance, Child, crashed
 from detector.sandbox import Confinement
 from detector.stream import Limits, StreamInfo, check_duration, check_pixels, checked_size
 

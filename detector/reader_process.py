@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from detector.errors import DetectorError, ErrorCode
+from detector.errors import DetectorError, ErrorCode, ReaderError
 from detector.process_usage import Usage, of_process
 from detector.reader_messages import packed, write_all
 from detector.sandbox import Bounds
@@ -40,10 +40,6 @@ class Allowance:
     memory_bytes: int = 3 * 1024**3  # of the child's address space
     cpu_s: float = 3600.0  # of the child, over all its threads
     wait_s: float = 1800.0  # that this process waits for it, all waits together
-
-
-class ReaderError(RuntimeError):
-    """The child could not be started or confined: a fault of the installation, not of the video."""
 
 
 class Process(Protocol):
@@ -168,7 +164,10 @@ class Child:
         if any(sign in said for sign in ("MemoryError", "Cannot allocate memory", "can't start new thread")):
             return _too_demanding()
         if not self.has_begun and code >= 0:
-            return ReaderError(f"The process that reads videos ended with exit code {code} before it began: {said}")
+            last = said.splitlines()[-1].rstrip(".") if said else "it said nothing"
+            error = ReaderError(f"The process that reads videos ended with exit code {code} before it began: {last}.")
+            error.add_note(said)  # a traceback shows it
+            return error
         logger.warning("The decoder died (exit code %d): %s", code, said)
         return crashed()
 

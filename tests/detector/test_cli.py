@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from detector import cli
+from detector import cli, reader_process
 from detector.release import default_release
 from detector.report import Report
 from detector.sample_clip import make_clip
@@ -99,6 +99,16 @@ def test_bad_videos_are_refused_with_one_sentence(tmp_path: Path, capsys: pytest
 
     assert len(sentences) == 5
     assert all(sentence.endswith(".") for sentence in sentences)
+
+
+@pytest.mark.parametrize("command", [("/no/such/python",), (sys.executable, "-c", "import no_such_module")], ids=str)
+def test_a_decoder_that_cannot_be_had_is_a_sentence(
+    command: tuple[str, ...], clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_process, "COMMAND", command)
+
+    assert _refusal(capsys, "probe", clip, "--json").startswith("The process that reads videos ")
+    assert _refusal(capsys, "analyze", clip).startswith("The process that reads videos ")
 
 
 @pytest.mark.parametrize("frames", ["9", "121", "-1", "many"])

@@ -218,8 +218,10 @@ def test_a_child_that_cannot_begin_is_a_fault_of_the_installation(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoders.replace(monkeypatch, tmp_path, "import no_such_module")
-    with pytest.raises(ReaderError, match="no_such_module"), Reader(clip) as reader:
+    with pytest.raises(ReaderError, match="began: ModuleNotFoundError: ") as caught, Reader(clip) as reader:
         reader.info()
+    assert str(caught.value).endswith("'no_such_module'.")
+    assert "Traceback" in caught.value.__notes__[0]
 
     monkeypatch.setattr(reader_process, "COMMAND", ("/no/such/python",))
     with pytest.raises(ReaderError, match="cannot be started"), Reader(clip):
