@@ -16,6 +16,10 @@ DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 OF_THE_EXAMPLE_ALONE = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD"}
 NOT_THE_SITES = {"PYTHONUNBUFFERED"}
+# Of these a container has its own, whatever .env says for the machine.
+FIXED_IN_CONTAINERS = {"DATA_DIR": "/var/lib/unmask"}
+FIXED_WHERE_IT_SERVES = FIXED_IN_CONTAINERS | {"BIND": "0.0.0.0", "PORT": "8000"}  # noqa: S104 -- compared, not bound
+OF_THE_EXAMPLES_SERVERS = {"DATABASE_URL", "REDIS_URL"}
 
 
 def documented() -> set[str]:
@@ -26,6 +30,25 @@ def documented() -> set[str]:
 def compose() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def filled_in(text: str, values: dict[str, str]) -> str:
+    """What Compose makes of ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?what to do}``."""
+
+    def value(found: re.Match[str]) -> str:
+        given = values.get(found["name"], "")
+        assert given or found["kind"] != "?", found["rest"]
+        return given or (found["rest"] if found["kind"] == "-" else "")
+
+    return re.sub(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}", value, text)
+
+
+def environment_in(service: str, dotenv: dict[str, str]) -> dict[str, str]:
+    """What a container finds: ``env_file`` first, and ``environment`` over it."""
+    described = compose()["services"][service]
+    assert (DEPLOY / described["env_file"]).resolve() == ROOT / ".env"
+    given = {name: filled_in(value, dotenv) for name, value in described["environment"].items()}
+    return dotenv | given
 
 
 def is_command_of_ours(words: list[str]) -> bool:
@@ -49,6 +72,28 @@ def test_every_variable_of_the_containers_is_explained() -> None:
     assert {"DATABASE_URL", "REDIS_URL", "STORAGE_URL", "SECRET_KEY"} <= ours
 
 
+@pytest.mark.parametrize(
+    ("service", "fixed"), [("web", FIXED_WHERE_IT_SERVES), ("worker", FIXED_IN_CONTAINERS)], ids=["web", "worker"]
+)
+def test_every_setting_reaches_the_containers(service: str, fixed: dict[str, str]) -> None:
+    dotenv = {name: f"set-{name.lower()}" for name in documented() | OF_THE_EXAMPLE_ALONE}
+
+    found = environment_in(service, dotenv)
+
+    assert {name: found[name] for name in fixed} == fixed
+    reached = {name for name in documented() if found.get(name) == dotenv[name]}
+    assert documented() - reached == set(fixed) | OF_THE_EXAMPLES_SERVERS
+    assert found["DATABASE_URL"] == "postgres://unmask:set-postgres_password@postgres:5432/unmask"
+    assert found["REDIS_URL"] == "redis://:set-valkey_password@valkey:6379/0"
+
+
+def test_the_port_is_the_machines_own_unless_it_is_told() -> None:
+    (port,) = compose()["services"]["web"]["ports"]
+
+    assert filled_in(port, {}) == "127.0.0.1:8000:8000"
+    assert filled_in(port, {"BIND": "192.0.2.7", "PORT": "8123"}) == "192.0.2.7:8123:8000"
+
+
 def test_the_containers_run_commands_that_exist_and_may_do_little() -> None:
     services = compose()["services"]
 
@@ -60,7 +105,6 @@ def test_the_containers_run_commands_that_exist_and_may_do_little() -> None:
         assert service["cap_drop"] == ["ALL"]
     assert services["web"]["healthcheck"]["test"][1] == ".venv/bin/python"
     compile(services["web"]["healthcheck"]["test"][3], "healthcheck", "exec")
-    assert services["web"]["ports"] == ["127.0.0.1:8000:8000"]
     volumes = [volume for service in services.values() for volume in service.get("volumes", [])]
     named = {volume.split(":")[0] for volume in volumes if ":" in volume}
     assert named == set(compose()["volumes"])
