@@ -1,14 +1,14 @@
 """What people send: a video with its number of frames, a search through the history, a selection. Shapes only."""
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django import forms
-from django.db.models import QuerySet
 from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from analysis.messages import sentence_for
-from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, Analysis, ModelVersion, State, Verdict
+from analysis.models import DEFAULT_FRAMES, MAX_FRAMES, MIN_FRAMES, ModelVersion, State, Verdict
 from detector.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -101,14 +101,21 @@ class HistoryForm(forms.Form):
         return self.is_valid() and any(self.cleaned_data.values())
 
 
+class KeysField(forms.TypedMultipleChoiceField):
+    """Keys of analyses, of which some may be gone since the page was made: nothing but their shape is looked at."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(coerce=UUID, empty_value=[], **kwargs)
+
+    def valid_value(self, value: Any) -> bool:
+        return True
+
+
 class SelectionForm(forms.Form):
     """Several analyses, ticked in the history; ``confirmed`` says that the person has read what will be deleted."""
 
+    analyses = KeysField(required=False)
     confirmed = forms.BooleanField(required=False)
-
-    def __init__(self, *args: Any, choices: QuerySet[Analysis], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["analyses"] = forms.ModelMultipleChoiceField(queryset=choices, required=False)
 
 
 def _words(version: ModelVersion) -> str:

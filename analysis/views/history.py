@@ -43,21 +43,46 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def delete_many(request: HttpRequest) -> HttpResponse:
-    """Shows what was ticked and asks; deletes when the answer comes back confirmed."""
-    form = SelectionForm(request.POST, choices=_own(request))
+    """Shows what was ticked and asks; deletes when the answer comes back confirmed.
+
+    What is gone meanwhile is told by its number; a key of somebody else's is told in the same way.
+    """
+    form = SelectionForm(request.POST)
     if not form.is_valid():
         raise Http404
-    chosen = form.cleaned_data["analyses"]
-    if not chosen:
+    keys = set(form.cleaned_data["analyses"])
+    if not keys:
         messages.info(request, _("Nothing was ticked, so nothing was deleted."))
         return redirect("analysis:list")
-    if not form.cleaned_data["confirmed"]:
+    chosen = list(_own(request).filter(pk__in=keys))
+    if chosen and not form.cleaned_data["confirmed"]:
+        _tell_gone(request, len(keys) - len(chosen))
         context = {"analyses": chosen, "action": request.path, "back": reverse("analysis:list")}
         return render(request, "analysis/delete.html", context)
-    count = services.delete(list(chosen))
-    text = ngettext("%(n)d analysis was deleted.", "%(n)d analyses were deleted.", count)
-    messages.success(request, text % {"n": count})
+    count = services.delete(chosen)
+    if count:
+        text = ngettext("%(n)d analysis was deleted.", "%(n)d analyses were deleted.", count)
+        messages.success(request, text % {"n": count})
+        _tell_gone(request, len(keys) - count)
+    else:
+        text = ngettext(
+            "The ticked analysis was not there any more, so nothing was deleted.",
+            "None of the ticked analyses was there any more, so nothing was deleted.",
+            len(keys),
+        )
+        messages.info(request, text)
     return redirect("analysis:list")
+
+
+def _tell_gone(request: HttpRequest, count: int) -> None:
+    """Says how many of several were not there; nothing when all of them were."""
+    if count:
+        text = ngettext(
+            "%(n)d of the ticked analyses was not there any more.",
+            "%(n)d of the ticked analyses were not there any more.",
+            count,
+        )
+        messages.info(request, text % {"n": count})
 
 
 def _own(request: HttpRequest) -> QuerySet[Analysis]:

@@ -1,5 +1,6 @@
 """A person's history: order, search, filters, pages, empty states, deleting several."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,11 @@ def make_named(owner: User, name: str, state: str = State.DONE, age_days: float 
 
 def names(client: Client, **asked: str) -> list[str]:
     return [row.video.name for row in client.get(LIST, asked).context["page"]]
+
+
+def told_next(client: Client) -> list[str]:
+    """The messages that the next page shows."""
+    return [str(message) for message in client.get(LIST).context["messages"]]
 
 
 def test_newest_first_and_only_ones_own(client: Client, user: User) -> None:
@@ -156,22 +162,81 @@ def test_nothing_ticked_deletes_nothing(client: Client, user: User) -> None:
     assert Analysis.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (1, "1 of the ticked analyses was not there any more."),
+        (2, "2 of the ticked analyses were not there any more."),
+    ],
+)
+def test_what_is_gone_is_told_and_the_others_are_deleted(client: Client, user: User, gone: int, words: str) -> None:
+    row = make_named(user, "there.mp4", State.CANCELLED)
+    ticked = {"analyses": [str(row.pk), *(str(uuid.uuid4()) for _number in range(gone))]}
+
+    asked = client.post(DELETE, ticked).content.decode()
+    assert "Delete this analysis?" in asked
+    assert words in asked
+    assert asked.count('name="analyses"') == 1
+
+    told = client.post(DELETE, {**ticked, "confirmed": "on"}, follow=True).content.decode()
+    assert "1 analysis was deleted." in told
+    assert words in told
+    assert not Analysis.objects.exists()
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "on"}], ids=["asked", "confirmed"])
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (1, "The ticked analysis was not there any more, so nothing was deleted."),
+        (2, "None of the ticked analyses was there any more, so nothing was deleted."),
+    ],
+)
+def test_when_all_are_gone_there_is_nothing_to_ask(
+    client: Client, confirmed: dict[str, str], gone: int, words: str
+) -> None:
+    ticked = {"analyses": [str(uuid.uuid4()) for _number in range(gone)]}
+
+    response = client.post(DELETE, {**ticked, **confirmed}, follow=True)
+
+    assert response.redirect_chain == [(LIST, 302)]
+    assert words in response.content.decode()
+
+
+def test_what_is_ticked_twice_is_one(client: Client, user: User) -> None:
+    row = make_named(user, "one.mp4", State.CANCELLED)
+
+    told = client.post(DELETE, {"analyses": [str(row.pk)] * 2, "confirmed": "on"}, follow=True).content.decode()
+
+    assert "1 analysis was deleted." in told
+    assert "not there any more" not in told
+
+
 @pytest.mark.usefixtures("user")
 @pytest.mark.parametrize("staff", [False, True])
-def test_one_that_belongs_to_another_cannot_be_ticked(client: Client, staff: bool) -> None:
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "on"}], ids=["asked", "confirmed"])
+def test_one_that_belongs_to_another_is_answered_like_one_that_is_not_there(
+    client: Client, staff: bool, confirmed: dict[str, str]
+) -> None:
     if staff:
         client.force_login(make_user(staff=True))
     foreign = make_named(make_user(), "foreign.mp4", State.CANCELLED)
 
-    response = client.post(DELETE, {"analyses": [str(foreign.pk)], "confirmed": "on"})
+    answers = []
+    for key in (foreign.pk, uuid.uuid4()):
+        response = client.post(DELETE, {"analyses": [str(key)], **confirmed})
+        answers.append((response.status_code, response.headers["Location"], told_next(client)))
 
-    assert response.status_code == 404
+    assert answers[0] == answers[1]
+    assert answers[0] == (302, LIST, ["The ticked analysis was not there any more, so nothing was deleted."])
     assert list(Analysis.objects.all()) == [foreign]
 
 
 @pytest.mark.usefixtures("user")
-def test_nonsense_in_the_selection_is_404(client: Client) -> None:
-    assert client.post(DELETE, {"analyses": ["../../etc"], "confirmed": "on"}).status_code == 404
+@pytest.mark.parametrize("nonsense", ["../../etc", "7", "\x00", ""])
+def test_nonsense_in_the_selection_is_404(client: Client, nonsense: str) -> None:
+    assert client.post(DELETE, {"analyses": [nonsense], "confirmed": "on"}).status_code == 404
 
 
 def test_deleting_needs_the_forms_token(user: User) -> None:
