@@ -158,12 +158,15 @@ UNMASK = Limits(
 NETWORK_PRECISION = env.str("NETWORK_PRECISION", default="auto")  # see detector/precision.py
 if NETWORK_PRECISION not in ("auto", "float32", "bfloat16", "int8"):  # named here: settings import no network
     raise ImproperlyConfigured("NETWORK_PRECISION is auto, float32, bfloat16 or int8.")
+MOST_DAYS = 36_500  # a hundred years; far beyond, a date is none that the calendar has
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)  # 0: videos are kept until somebody deletes them
-if RETENTION_DAYS < 0:
-    raise ImproperlyConfigured("RETENTION_DAYS is a number of days, or 0 to keep videos.")
+if not 0 <= RETENTION_DAYS <= MOST_DAYS:
+    raise ImproperlyConfigured(f"RETENTION_DAYS is a number of days up to {MOST_DAYS}, or 0 to keep videos.")
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)  # 0: the audit trail is kept for ever
-if AUDIT_RETENTION_DAYS < 0:
-    raise ImproperlyConfigured("AUDIT_RETENTION_DAYS is a number of days, or 0 to keep the audit trail.")
+if not 0 <= AUDIT_RETENTION_DAYS <= MOST_DAYS:
+    raise ImproperlyConfigured(
+        f"AUDIT_RETENTION_DAYS is a number of days up to {MOST_DAYS}, or 0 to keep the audit trail."
+    )
 FILE_UPLOAD_HANDLERS = ["analysis.uploads.UploadHandler"]
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)

@@ -45,19 +45,25 @@ def settings_with(folder: Path, **environment: str) -> dict[str, Any]:
         "import json; from deepfakesite import settings as s; print(json.dumps({"
         "'media': str(s.MEDIA_ROOT), 'database': str(s.DATABASES['default']['NAME']), 'redis': s.REDIS_URL,"
         "'debug': s.DEBUG, 'secure': s.SESSION_COOKIE_SECURE, 'bytes': s.UNMASK.max_upload_bytes,"
+        "'days': [s.RETENTION_DAYS, s.AUDIT_RETENTION_DAYS],"
         "'key': s.SECRET_KEY, 'precision': s.NETWORK_PRECISION, 'proxy': s.SECURE_PROXY_SSL_HEADER}))"
     )
+    result = started(script, folder, environment)
+    result.check_returncode()
+    values: dict[str, Any] = json.loads(result.stdout)
+    return values
+
+
+def started(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script],
         cwd=BASE_DIR,
         env={**clean, "DATA_DIR": str(folder), **environment},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    values: dict[str, Any] = json.loads(result.stdout)
-    return values
 
 
 def test_every_variable_is_in_the_example() -> None:
@@ -105,6 +111,23 @@ def test_the_environment_changes_them(tmp_path: Path) -> None:
     assert found["secure"] is True
     assert found["proxy"] == ["HTTP_X_FORWARDED_PROTO", "https"]
     assert found["bytes"] == 1000
+
+
+@pytest.mark.parametrize(("name", "kept"), [("RETENTION_DAYS", "videos"), ("AUDIT_RETENTION_DAYS", "the audit trail")])
+@pytest.mark.parametrize("days", ["-1", "36501", "10000000"])
+def test_days_beyond_the_calendar_are_refused_at_the_start(tmp_path: Path, name: str, kept: str, days: str) -> None:
+    refused = started("import deepfakesite.settings", tmp_path, {name: days})
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].endswith(
+        f"ImproperlyConfigured: {name} is a number of days up to 36500, or 0 to keep {kept}."
+    )
+
+
+def test_a_hundred_years_are_taken(tmp_path: Path) -> None:
+    found = settings_with(tmp_path, RETENTION_DAYS="36500", AUDIT_RETENTION_DAYS="36500")
+
+    assert found["days"] == [36500, 36500]
 
 
 class TestSecretKey:
