@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.mail import send_mail
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -17,6 +17,7 @@ DEFAULT_MAX_QUEUED = 20
 DEFAULT_MAX_RUNNING = 2
 DEFAULT_MAX_MINUTES_A_DAY = 600
 DEFAULT_MAX_STORAGE_BYTES = 20 * 1024**3
+MAX_RETENTION_DAYS = 32_767  # as many as the column holds in PostgreSQL; SQLite alone would take any number
 
 
 class UserManager(BaseUserManager["User"]):
@@ -82,7 +83,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         _("delete videos after (days)"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
         help_text=_(
             "Each video is deleted with everything found in it so many days after it was last examined, unless the "
             "installation deletes it sooner. Empty for the installation's rule."

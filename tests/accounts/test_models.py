@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from accounts.models import DEFAULT_MAX_QUEUED, DEFAULT_MAX_STORAGE_BYTES, User
+from accounts.models import DEFAULT_MAX_QUEUED, DEFAULT_MAX_STORAGE_BYTES, MAX_RETENTION_DAYS, User
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,17 @@ def test_people_are_called_by_their_name_if_they_gave_one(display_name: str, sho
     person = User.objects.create_user("ann@example.org", display_name=display_name)
 
     assert str(person) == person.get_full_name() == person.get_short_name() == shown
+
+
+def test_times_beyond_the_calendar_are_shortened_when_the_database_is_brought_up_to_date() -> None:
+    upgrade = importlib.import_module("accounts.migrations.0005_most_retention_days")
+    for days in (None, 7, 10_000_000):
+        User.objects.create_user(f"{days}@example.org", retention_days=days)
+
+    upgrade.shorten(apps, None)
+
+    kept = User.objects.order_by("pk").values_list("retention_days", flat=True)
+    assert list(kept) == [None, 7, MAX_RETENTION_DAYS]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from accounts.models import User
+from accounts.models import MAX_RETENTION_DAYS, User
 from analysis import inspection, retention, services, tasks
 from analysis.models import Analysis, State, Video
 from deepfakesite.management.commands import up
@@ -48,6 +48,16 @@ def test_the_shorter_time_holds(settings: Settings, installation: int, own: int 
     assert list(retention.due()) == ([old.video] if days else [])
     expected = young.queued_at + timedelta(days=days) if days else None
     assert retention.delete_at(young.video, owner) == expected
+
+
+@pytest.mark.parametrize(("installation", "own"), [(36_500, None), (0, MAX_RETENTION_DAYS)])
+def test_the_longest_time_is_within_the_calendar(settings: Settings, installation: int, own: int | None) -> None:
+    settings.RETENTION_DAYS = installation
+    young = aged(make_user(retention_days=own), 1)
+
+    assert list(retention.due()) == []
+    assert retention.delete_at(young.video, young.video.owner) is not None
+    assert retention.freed_at(young.video.owner, 1) is not None
 
 
 def test_one_persons_time_is_not_anothers(settings: Settings) -> None:
@@ -208,6 +218,13 @@ class TestPages:
         owner.refresh_from_db()
         assert "greater than or equal to 1" in page
         assert owner.retention_days == 5
+
+    def test_a_person_can_choose_no_time_beyond_the_calendar(self, client: Client, owner: User) -> None:
+        page = client.post(reverse("profile"), {"display_name": "", "retention_days": "32768"}).content.decode()
+
+        owner.refresh_from_db()
+        assert "less than or equal to 32767" in page
+        assert owner.retention_days == 10
 
     def test_the_profile_tells_the_installations_rule(self, client: Client, owner: User, settings: Settings) -> None:
         settings.RETENTION_DAYS = 30
