@@ -1,4 +1,6 @@
-"""What happens to every request beside Django's own: a limit on bodies, a queue that is down, what browsers may use."""
+"""What happens to every request beside Django's own: a limit on bodies, a queue that is down, what browsers may use
+and keep.
+"""
 
 import logging
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionD
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 from redis.exceptions import ConnectionError as QueueConnectionError
 from redis.exceptions import TimeoutError as QueueTimeoutError
@@ -36,6 +39,22 @@ def permissions_policy(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        return response
+
+    return middleware
+
+
+def kept_by_no_browser(get_response: GetResponse) -> GetResponse:
+    """Lets no browser keep what it was shown with a session, so that nobody finds it by Back after the log-out.
+
+    Answers that say themselves how long they may be kept, such as files (analysis/media.py), are left alone. The cookie
+    is what counts and not the person: an error must be told without the database.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
         return response
 
     return middleware

@@ -5,7 +5,6 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from analysis import queries
@@ -14,7 +13,6 @@ from analysis.views import comparison
 from analysis.views.access import analysis_or_404, person
 
 
-@never_cache
 @require_safe
 def newest(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Beside the newest finished analysis of the same file by another model version, or else by the same one."""
@@ -28,7 +26,6 @@ def newest(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("analysis:compare_with", pk=pk, other=(by_another or others)[0].pk)
 
 
-@never_cache
 @require_safe
 def pair(request: HttpRequest, pk: UUID, other: UUID) -> HttpResponse:
     """These two, side by side; 404 when they are not of the same file."""

@@ -7,7 +7,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.text import slugify
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseStopPolling
 
@@ -18,7 +17,6 @@ from analysis.views import evidence, waiting
 from analysis.views.access import analysis_or_404, person, standing_or_404
 
 
-@never_cache
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The page of an analysis, whatever its state."""
@@ -34,7 +32,6 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "analysis/progress.html", {**context, "progress": waiting.progress_of(analysis)})
 
 
-@never_cache
 @require_safe
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The part of the page that htmx asks for again and again; status 286 and a reload once the state is final."""
@@ -48,7 +45,6 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @login_not_required  # programs without a session get 404, as strangers do
-@never_cache
 @require_safe
 def status(request: HttpRequest, pk: UUID) -> JsonResponse:
     """Where the analysis stands."""
@@ -69,7 +65,6 @@ def status(request: HttpRequest, pk: UUID) -> JsonResponse:
 
 
 @login_not_required
-@never_cache
 @require_safe
 def report(request: HttpRequest, pk: UUID) -> JsonResponse:
     """The detector's whole report, as the command line prints it; with ``?download`` as a file."""

@@ -208,6 +208,22 @@ def test_files_and_reports_answer_strangers_as_if_there_were_none(visit: Visit) 
         assert answers[0] == answers[1], name
 
 
+@pytest.mark.parametrize("visitor", ["owner", "staff"])
+def test_nothing_but_files_is_kept_by_a_browser(visit: Visit, visitor: str) -> None:
+    """Back shows nothing after the log-out; a file is kept for minutes by the browser alone."""
+    kept = []
+    for name in TABLE:
+        if name.startswith("django_rq:"):
+            tasks.enqueue(visit.waiting)  # the page before may have emptied the queue
+        response = visit.client(visitor).get(visit.path(name))
+        is_file = response.headers.get("Content-Type", "").startswith(("image/", "video/"))
+        told(response)
+        if ("private, max-age=300" if is_file else "no-store") not in response.headers.get("Cache-Control", ""):
+            kept.append(f"{name}: {response.headers.get('Cache-Control')}")
+
+    assert kept == []
+
+
 class TestIds:
     """What stands in an address that others must not guess is random, all 122 bits of it."""
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import Client
@@ -148,15 +150,52 @@ def test_files_run_nothing_and_are_kept_by_no_one_else(client: Client, name: str
     assert response.status_code == (200 if name == "frame" else in_parts.get(wanted or "", 200))  # drawn as it is sent
     assert policy_of(response) == FILE_POLICY
     assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
-    assert response.headers["Cache-Control"].startswith("private")
+    assert response.headers["Cache-Control"] == "private, max-age=300"
     assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("name", ["detail", "status", "report"])
-def test_results_are_in_no_cache(client: Client, name: str) -> None:
-    response = client.get(reverse(f"analysis:{name}", args=[owner_of_a_result(client)]))
+def may_be_kept(response: HttpResponseBase) -> bool:
+    said = {part.strip() for part in response.headers.get("Cache-Control", "").split(",")}
+    return not {"no-store", "private"} <= said
 
-    assert {"no-store", "private"} <= {part.strip() for part in response.headers["Cache-Control"].split(",")}
+
+@pytest.mark.parametrize("name", ["detail", "status", "report", "list", "new", "again", "delete", "compare"])
+def test_no_browser_keeps_what_is_a_persons(client: Client, name: str) -> None:
+    pk = owner_of_a_result(client)
+
+    response = client.get(reverse(f"analysis:{name}", args=[] if name in {"list", "new"} else [pk]))
+
+    assert response.status_code == 200
+    assert not may_be_kept(response)
+
+
+@pytest.mark.parametrize("name", ["home", "about", "profile", "usersessions_list", "account_email", "nowhere"])
+def test_no_browser_keeps_a_page_that_was_shown_with_a_session(client: Client, name: str) -> None:
+    client.force_login(make_user())
+
+    assert not may_be_kept(client.get("/nowhere/" if name == "nowhere" else reverse(name)))
+
+
+@pytest.mark.parametrize("name", ["home", "about"])
+def test_a_page_for_everybody_may_be_kept(client: Client, name: str) -> None:
+    assert "Cache-Control" not in client.get(reverse(name)).headers
+
+
+def test_what_failed_is_kept_by_no_browser_though_nobody_knows_who_asked(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(make_user())
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(SessionStore, "load", broken)
+    client.raise_request_exception = False
+
+    response = client.get(reverse("analysis:list"))
+
+    assert response.status_code == 500
+    assert not may_be_kept(response)
 
 
 class TestBehindHTTPS:
