@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from analysis import queries, retention, services
+from analysis import name_search, queries, retention, services
 from analysis.forms import HistoryForm, SelectionForm
 from analysis.models import Analysis
 from analysis.views.access import person
@@ -95,7 +95,7 @@ def _filtered(rows: QuerySet[Analysis], form: HistoryForm) -> QuerySet[Analysis]
     form.is_valid()
     asked = form.cleaned_data
     if asked.get("q"):
-        rows = rows.filter(video__name__icontains=asked["q"])
+        rows = name_search.named(rows, asked["q"])
     if asked.get("verdict"):
         rows = rows.filter(verdict=asked["verdict"])
     if asked.get("state"):  # wrapped, or SQLite would go through everybody's of that state instead of the person's own

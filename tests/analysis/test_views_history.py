@@ -66,6 +66,31 @@ def test_search_by_part_of_the_name_in_any_case(client: Client, user: User) -> N
     assert names(client, q="speech") == ["Minister Speech.mp4"]
 
 
+@pytest.mark.parametrize("part", ["übung", "Übung", "ÜBUNG", "ung är", "ÅR", "100 % übUNG", "übung är_"])
+def test_search_takes_letters_of_every_script_in_any_case(client: Client, user: User, part: str) -> None:
+    make_named(user, "100 % Übung Är_år.mp4")
+    make_named(user, "Ubung 100.mp4")
+
+    assert names(client, q=part) == ["100 % Übung Är_år.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ("ПРИВЕТ", ["привет.mp4"]),
+        ("ὀδυσσεύσ", ["ὈΔΥΣΣΕΎΣ.mp4"]),  # the last letter is another one at the end of a word
+        ("é%", []),
+        ("é_", []),
+        ("é\\", ["é\\.mp4"]),
+    ],
+)
+def test_search_reads_a_name_letter_by_letter(client: Client, user: User, part: str, found: list[str]) -> None:
+    for name in ("привет.mp4", "ὈΔΥΣΣΕΎΣ.mp4", "é\\.mp4"):
+        make_named(user, name)
+
+    assert names(client, q=part) == found
+
+
 def test_filters_by_verdict_and_state_together(client: Client, user: User) -> None:
     make_named(user, "fake.mp4", verdict=Verdict.FAKE, age_days=1)
     make_named(user, "real.mp4", verdict=Verdict.REAL)
@@ -97,6 +122,15 @@ def test_pages_keep_the_search(client: Client, user: User, monkeypatch: pytest.M
     assert 'href="?q=clip&amp;page=3"' in page.content.decode()
     assert names(client, page="99") == ["clip-4.mp4"]
     assert names(client, page="x") == ["clip-0.mp4", "clip-1.mp4"]
+
+
+@pytest.mark.parametrize("part", ["clip", "übung"])
+def test_a_search_costs_no_query_more(client: Client, user: User, part: str, django_assert_num_queries: Any) -> None:
+    for number in range(3):
+        make_named(user, f"Übung clip {number}.mp4", State.CANCELLED)
+
+    with django_assert_num_queries(4):  # session, person, count, rows
+        assert len(client.get(LIST, {"q": part}).context["page"]) == 3
 
 
 @pytest.mark.usefixtures("user")
