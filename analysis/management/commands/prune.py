@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 
+from accounts import sessions
 from analysis import retention, services
 from audit import trail
 
@@ -13,7 +14,7 @@ from audit import trail
 class Command(BaseCommand):
     help = (
         "Deletes videos, with all that was found in them, that RETENTION_DAYS or their owners do not keep any longer, "
-        "and old entries of the audit trail."
+        "old entries of the audit trail, and sessions that are over."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         done = services.prune(dry_run=dry_run)
         if not dry_run:
             trail.forget(settings.AUDIT_RETENTION_DAYS)
+            sessions.clear_ended()
         size = filesizeformat(done.size_bytes).replace("\xa0", " ")
         rule = f"{settings.RETENTION_DAYS} days" if settings.RETENTION_DAYS else "no limit"
         self.stdout.write(

@@ -21,6 +21,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts import sessions
 from analysis import files, services, tasks
 from analysis.leases import Watch
 from audit import trail
@@ -282,11 +283,12 @@ def reconcile_until(stop: threading.Event) -> None:
 
 
 def prune_until(stop: threading.Event) -> None:
-    """Delete now and then what retention does not keep any longer; a failure is logged and tried again."""
+    """Delete now and then what is not kept any longer; a failure is logged and tried again."""
     while not stop.is_set():
         try:
             services.prune()
             trail.forget(settings.AUDIT_RETENTION_DAYS)
+            sessions.clear_ended()
         except Exception:  # as above
             logger.exception("What is due could not be deleted; it is tried again in an hour.")
         finally:
