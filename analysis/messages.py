@@ -31,6 +31,7 @@ class Code(StrEnum):
     FILE_MISSING = "file_missing"  # the stored video is gone
     FILE_CHANGED = "file_changed"  # the stored video is not the one that was uploaded
     QUEUE_FULL = "queue_full"
+    QUEUE_CLOSED = "queue_closed"  # its owner may have nothing waiting or running at all
     STORAGE_FULL = "storage_full"
     LARGER_THAN_STORAGE = "larger_than_storage"  # one video alone is more than its owner may keep
     MINUTES_USED_UP = "minutes_used_up"
@@ -112,6 +113,10 @@ _SENTENCES: dict[str, str] = {
     Code.STORAGE_FULL: noop(
         "Your videos take %(taken)s of the %(max_storage)s that you may keep, and this one takes %(more)s. There is "
         "room for it as soon as you have deleted analyses whose videos take %(missing)s.%(otherwise)s"
+    ),
+    Code.QUEUE_CLOSED: noop(
+        "Your account may not have videos examined at present; the results that you have stay. Please ask an "
+        "administrator to allow it."
     ),
     Code.LARGER_THAN_STORAGE: noop(
         "This video takes %(more)s, and all your videos together may take %(max_storage)s. Please cut out the part in "

@@ -52,6 +52,8 @@ def lock(owner: User) -> None:
 
 def check_queue(owner: User) -> None:
     """Whether one more analysis may wait or run."""
+    if not owner.max_queued:
+        raise Refused(Code.QUEUE_CLOSED)
     count = queries.unfinished_of(owner).count()
     if count >= owner.max_queued:
         raise Refused(Code.QUEUE_FULL, max_queued=owner.max_queued, room=room_in_queue(_until_one_ends_s(owner)))

@@ -120,6 +120,21 @@ def test_a_video_larger_than_all_storage_is_never_promised_room() -> None:
     assert refusal(make_user(max_storage_bytes=3), b"more").code == Code.LARGER_THAN_STORAGE
 
 
+def test_whoever_may_have_nothing_examined_is_sent_to_an_administrator(client: Client) -> None:
+    owner = make_user(max_queued=0)
+    make_analysis(State.RUNNING, owner)  # from before
+    client.force_login(owner)
+    sentence = (
+        "Your account may not have videos examined at present; the results that you have stay. Please ask an "
+        "administrator to allow it."
+    )
+
+    refused = refusal(owner, b"first")
+
+    assert (refused.code, refused.message) == (Code.QUEUE_CLOSED, sentence)
+    assert sentence in client.get(reverse("analysis:new")).content.decode()
+
+
 def test_a_full_queue_says_when_the_running_one_is_done() -> None:
     owner, now = make_user(max_queued=2), timezone.now()
     make_analysis(State.RUNNING, owner, started_at=now - timedelta(seconds=90), heartbeat_at=now, share=0.5)

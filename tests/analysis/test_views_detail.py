@@ -112,13 +112,15 @@ def test_a_failure_is_told_in_a_sentence_and_can_be_retried(client: Client, user
 
 def test_a_retry_is_refused_in_a_sentence_when_the_queue_is_full(client: Client, user: User) -> None:
     analysis = make_analysis(State.FAILED, owner=user)
-    user.max_queued = 0
+    make_analysis(State.QUEUED, owner=user)
+    user.max_queued = 1
     user.save()
 
     page = client.post(reverse("analysis:retry", args=[analysis.pk]), follow=True).content.decode()
 
-    assert sentence_for("queue_full", {"max_queued": 0}) in page
-    assert Analysis.objects.get().state == State.FAILED
+    assert sentence_for("queue_full", {"max_queued": 1}) in page
+    analysis.refresh_from_db()
+    assert analysis.state == State.FAILED
 
 
 def test_a_cancelled_one_can_be_run_again(client: Client, user: User) -> None:
