@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from detector.errors import DetectorError, ErrorCode
 from detector.hands import cores
-from detector.stream import MAX_THREADS, Limits
+from detector.stream import MAX_SIDE, MAX_THREADS, Limits
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts"  # FFmpeg's demuxer names
 READ = "MP4, MOV, MKV, WebM, AVI or GIF"
@@ -38,7 +38,7 @@ _INT64 = 2**63
 def open_video(path: Path, limits: Limits) -> InputContainer:
     """The container at ``path``. Raises DetectorError: UNREADABLE, UNSUPPORTED or TOO_DEMANDING."""
     try:
-        container = av.open(str(path), options={**OPTIONS, "max_pixels": str(limits.max_pixels + EDGE_PIXELS)})
+        container = av.open(str(path), options={**OPTIONS, **_most_pixels(limits)})
     except (FFmpegError, ValueError) as error:
         if isinstance(error, MemoryError):
             raise explained(error) from error
@@ -46,6 +46,11 @@ def open_video(path: Path, limits: Limits) -> InputContainer:
     if not isinstance(container, InputContainer):
         raise TypeError("av.open gave an output container")
     return container
+
+
+def _most_pixels(limits: Limits) -> dict[str, str]:
+    """FFmpeg's option; no frame has more than MAX_SIDE allows, and FFmpeg takes no more than 31 bits."""
+    return {"max_pixels": str(min(limits.max_pixels, MAX_SIDE**2) + EDGE_PIXELS)}
 
 
 def _begins_like_a_video(path: Path) -> bool:
@@ -60,7 +65,7 @@ def video_stream(container: InputContainer, limits: Limits) -> VideoStream:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = min(MAX_THREADS, cores())
-            stream.codec_context.options = {"max_pixels": str(limits.max_pixels + EDGE_PIXELS)}
+            stream.codec_context.options = _most_pixels(limits)
             return stream
     if moving:
         raise _unsupported()

@@ -130,6 +130,12 @@ def test_a_turned_picture_is_made_square_before_it_is_turned(tmp_path: Path) -> 
     assert picture.shape[:2] == (info.height, info.width)
 
 
+def test_a_limit_beyond_every_picture_is_none(tmp_path: Path) -> None:
+    path = videos.no_face_clip(tmp_path / "clip.mp4", duration_s=0.2)
+
+    assert video.probe(path, Limits(max_pixels=2**40)).width == videos.SIZE[0]
+
+
 def test_pictures_that_are_too_large_as_they_are_shown_are_refused(tmp_path: Path) -> None:
     path = videos.write_video(
         tmp_path / "clip.mp4", videos.empty_scene((320, 180)), [0.0, 0.1], pixel_aspect=Fraction(2)
