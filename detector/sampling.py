@@ -37,6 +37,7 @@ from detector.decoding import (
 from detector.errors import DetectorError, ErrorCode
 from detector.lanes import Timed, side_by_side
 from detector.skipping import Skipping, is_timed
+from detector.steady import demuxed, is_joinable
 from detector.stream import Limits, StreamInfo, check_pixels
 
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
@@ -116,7 +117,7 @@ class _Frames:
         """
         with open_video(self.path, self.limits) as container:
             sampler = _Sampler(container, video_stream(container, self.limits), self.info, self.count, targets)
-            if not all(map(sampler.has_frame_soon, targets)):
+            if not (sampler.is_sought and all(map(sampler.has_frame_soon, targets))):
                 return [targets]
             keys = map(sampler.key_before, targets)
             groups = [[*group] for _, group in itertools.groupby(zip(keys, targets, strict=True), key=itemgetter(0))]
@@ -153,7 +154,8 @@ class _Sampler:
         self.spare: Timed | None = None  # the last frame of a video that has none from the first target on
         self._newest_s = self._given_s = self._sought_s = -1.0  # the newest frame, what was given, the target sought
         self._has_key_frames = is_timed(container)
-        if self._gap_s > SEEK_BEYOND_S and "matroska" in container.format.name:
+        self.is_sought = self._gap_s > SEEK_BEYOND_S and not is_joinable(container)  # whether targets are
+        if self.is_sought and "matroska" in container.format.name:
             for time_s in (self._targets[0], 0.0):  # its index is read only when something is sought
                 seek(container, stream, time_s)
         self._delay_s = self._index_delay_s()
@@ -207,7 +209,7 @@ class _Sampler:
 
         A target that cannot be reached is given up.
         """
-        if self._gap_s <= SEEK_BEYOND_S or self._sought_s >= self._targets[0]:
+        if not self.is_sought or self._sought_s >= self._targets[0]:
             return None
         self._sought_s = self._targets[0]  # whatever the container's index promises
         alone = self._key_frame_nearby()
@@ -220,7 +222,7 @@ class _Sampler:
 
     def _from_here(self) -> Iterator[VideoFrame]:
         self._skipping = Skipping(self._container, self._stream, self._is_wanted)
-        return decoded(self._skipping.packets(self._container.demux(self._stream)), self._stream)
+        return decoded(self._skipping.packets(demuxed(self._container, self._stream)), self._stream)
 
     def _is_wanted(self, before: int | None, pts: int) -> bool:
         """Whether the frame with the time stamp ``pts`` is the first to reach a target that is left."""

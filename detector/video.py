@@ -25,10 +25,10 @@ from detector.decoding import (
     video_stream,
 )
 from detector.errors import DetectorError
+from detector.steady import demuxed, is_joinable
 from detector.stream import Limits, StreamInfo, check_duration, check_pixels, checked_size
 
 REFUSED_SIZE = re.compile(r"Picture size (\d+)x(\d+) ")  # in FFmpeg's log
-GUESSING = frozenset({"mpeg", "mpegts"})  # whose duration FFmpeg takes from a few time stamps
 
 
 def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
@@ -36,7 +36,7 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
 
     Raises DetectorError: EMPTY, TOO_LARGE, UNREADABLE, UNSUPPORTED, NO_VIDEO_STREAM, TOO_LONG, TOO_MANY_PIXELS or
     TOO_DEMANDING. Costs one decoded frame, and a pass over the last packets, or over all, where the container does not
-    say how long the stream is.
+    say how long the stream is: always over all in MPEG streams, which takes one to three seconds for 2 GB.
     """
     limits = limits or Limits()
     size_bytes = checked_size(path, limits)
@@ -45,7 +45,9 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             stream = video_stream(container, limits)
             check_pixels(stream.width, stream.height, limits)
             duration_s = max(_declared_duration(container, stream), _indexed_duration(stream))
-            check_duration(duration_s, limits)
+            is_guess = is_joinable(container)
+            if not is_guess:
+                check_duration(duration_s, limits)
             first = _first_frame(path, container, stream, limits)
             check_pixels(first.width, first.height, limits)
             aspect = pixel_aspect(stream)
@@ -54,7 +56,7 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             turned = rotation(first)
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
-            is_declared = bool(stream.duration) and container.format.name not in GUESSING
+            is_declared = bool(stream.duration) and not is_guess
         if not is_declared:
             duration_s = _measured_duration(path, limits, duration_s) or duration_s
             check_duration(duration_s, limits)
@@ -121,15 +123,16 @@ def _refused_size(path: Path, limits: Limits) -> tuple[int, int]:
 def _measured_duration(path: Path, limits: Limits, from_s: float) -> float:
     """The end of the packets' time stamps, read from the last key frame before ``from_s`` on where that can be sought.
 
-    For containers that declare no duration (a GIF, a cut-off WebM) or none of the stream's own (Matroska).
+    For containers that declare no duration (a GIF, a cut-off WebM) or none of the stream's own (Matroska), and for MPEG
+    streams, whose duration FFmpeg guesses: these are read whole, for their time stamps may begin again (steady.py).
     """
     end = 0.0
     with open_video(path, limits) as container:
         stream = video_stream(container, limits)
         base = float(stream.time_base or 0)
-        if from_s > 0:
+        if from_s > 0 and not is_joinable(container):
             seek(container, stream, from_s)
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             if packet.pts is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * base)
         return max(0.0, end - start_s(stream))
