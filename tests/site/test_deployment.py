@@ -4,12 +4,14 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.http.request import validate_host
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -104,7 +106,6 @@ def test_the_containers_run_commands_that_exist_and_may_do_little() -> None:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
     assert services["web"]["healthcheck"]["test"][1] == ".venv/bin/python"
-    compile(services["web"]["healthcheck"]["test"][3], "healthcheck", "exec")
     volumes = [volume for service in services.values() for volume in service.get("volumes", [])]
     named = {volume.split(":")[0] for volume in volumes if ":" in volume}
     assert named == set(compose()["volumes"])
@@ -159,3 +160,27 @@ def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
         line for line in done.stderr.splitlines() if unit.stem.rstrip("@") in line and "is not executable" not in line
     ]
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        ("localhost", "localhost"),
+        ("unmask.example.org,localhost", "unmask.example.org"),
+        (".example.org", "example.org"),
+        ("*", "localhost"),
+    ],
+)
+def test_the_health_check_asks_for_a_host_that_is_allowed(
+    allowed: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[urllib.request.Request] = []
+    monkeypatch.setenv("ALLOWED_HOSTS", allowed)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: asked.append(request))
+
+    exec(compose()["services"]["web"]["healthcheck"]["test"][3], {})  # noqa: S102 -- our own
+
+    (request,) = asked
+    assert request.full_url == "http://localhost:8000/healthz"
+    assert request.get_header("Host") == host
+    assert validate_host(host, allowed.split(","))
