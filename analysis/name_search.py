@@ -4,6 +4,7 @@ PostgreSQL does so by itself. SQLite knows the two cases of A to Z alone, so it 
 is, since people's addresses are compared with it, too: there, two letters that fold into one must stay two.
 """
 
+import unicodedata
 from typing import Any
 
 from django.db import connections
@@ -20,7 +21,11 @@ def lend_case_folding(connection: BaseDatabaseWrapper, **signal: Any) -> None:
 
 
 def named(rows: QuerySet[Analysis], part: str) -> QuerySet[Analysis]:
-    """Those with ``part`` in their name; where SQLite folds letters beyond ASCII, a row costs a microsecond more."""
+    """Those with ``part`` in their name, however its letters are composed.
+
+    Where SQLite folds letters beyond ASCII, a row costs a microsecond more.
+    """
+    part = unicodedata.normalize("NFC", part)  # as names are kept (accounts/names.py)
     if part.isascii() or connections[rows.db].vendor != "sqlite":
         return rows.filter(video__name__icontains=part)
     folded = Func("video__name", function="CASEFOLDED", output_field=CharField())

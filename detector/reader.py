@@ -184,6 +184,7 @@ def _stream_info(message: dict[str, Any], size_bytes: int) -> StreamInfo:
         frame_rate=float(message["frame_rate"]),
         size_bytes=size_bytes,
         pixel_aspect=float(message["pixel_aspect"]),
+        is_joined=bool(message["is_joined"]),
     )
     if found.width < 1 or found.height < 1 or found.rotation_deg not in (0, 90, 180, 270):
         raise ValueError(message)

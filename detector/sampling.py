@@ -1,8 +1,9 @@
 """Reads frames at regular intervals from a video, and decodes no more for them than it must.
 
-Short intervals are read from the beginning to the end, without frames that nothing needs (skipping.py). Long ones are
-reached by key frame, and where a key frame lies close enough to a wanted time, it is taken itself. Two decoders then
-work side by side (lanes.py): one that begins again at every key frame keeps its threads waiting.
+Short intervals are read from the beginning to the end, without frames that nothing needs (skipping.py), and so are MPEG
+streams in which time stamps begin again (steady.py). Long ones are reached by key frame, and where a key frame lies
+close enough to a wanted time, it is taken itself. Two decoders then work side by side (lanes.py): one that begins again
+at every key frame keeps its threads waiting.
 """
 
 import bisect
@@ -37,7 +38,7 @@ from detector.decoding import (
 from detector.errors import DetectorError, ErrorCode
 from detector.lanes import Timed, side_by_side
 from detector.skipping import Skipping, is_timed
-from detector.steady import demuxed, is_joinable
+from detector.steady import demuxed
 from detector.stream import Limits, StreamInfo, check_pixels
 
 SEEK_BEYOND_S = 1.0  # samples further apart than this are reached by key frame where that skips frames
@@ -154,7 +155,7 @@ class _Sampler:
         self.spare: Timed | None = None  # the last frame of a video that has none from the first target on
         self._newest_s = self._given_s = self._sought_s = -1.0  # the newest frame, what was given, the target sought
         self._has_key_frames = is_timed(container)
-        self.is_sought = self._gap_s > SEEK_BEYOND_S and not is_joinable(container)  # whether targets are
+        self.is_sought = self._gap_s > SEEK_BEYOND_S and not info.is_joined  # whether targets are
         if self.is_sought and "matroska" in container.format.name:
             for time_s in (self._targets[0], 0.0):  # its index is read only when something is sought
                 seek(container, stream, time_s)
@@ -222,7 +223,8 @@ class _Sampler:
 
     def _from_here(self) -> Iterator[VideoFrame]:
         self._skipping = Skipping(self._container, self._stream, self._is_wanted)
-        return decoded(self._skipping.packets(demuxed(self._container, self._stream)), self._stream)
+        demux = demuxed if self._info.is_joined else InputContainer.demux
+        return decoded(self._skipping.packets(demux(self._container, self._stream)), self._stream)
 
     def _is_wanted(self, before: int | None, pts: int) -> bool:
         """Whether the frame with the time stamp ``pts`` is the first to reach a target that is left."""

@@ -4,7 +4,7 @@ That is how such files are mostly joined (``cat``); a DVD's chapters may lie so 
 Damaged time stamps look much the same; nothing is lost for them but that time runs on a little differently.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from av.container import InputContainer
@@ -19,18 +19,25 @@ FALL_S = 0.5  # frames out of their order step back by less
 LEAP_S = 10.0  # longer than frames lie apart; the ffmpeg program takes such a leap for a break too
 
 
-def demuxed(container: InputContainer, stream: VideoStream) -> "Iterator[VideoPacket]":
-    """The packets of ``stream`` from here on, in JOINABLE containers by one clock that never begins again."""
+def demuxed(
+    container: InputContainer, stream: VideoStream, on_break: Callable[[], None] | None = None
+) -> "Iterator[VideoPacket]":
+    """The packets of ``stream`` from here on, in JOINABLE containers by one clock that never begins again.
+
+    ``on_break`` is called wherever it would have.
+    """
     packets = container.demux(stream)
-    return _running_on(packets, float(stream.time_base or 1)) if is_joinable(container) else packets
+    if not is_joinable(container):
+        return packets
+    return _running_on(packets, float(stream.time_base or 1), on_break or _ignore)
 
 
 def is_joinable(container: InputContainer) -> bool:
-    """Whether time stamps may begin again in it, so that it cannot be sought by them."""
+    """Whether time stamps may begin again in it; where they do, it cannot be sought by them."""
     return container.format.name in JOINABLE
 
 
-def _running_on(packets: "Iterable[VideoPacket]", base: float) -> "Iterator[VideoPacket]":
+def _running_on(packets: "Iterable[VideoPacket]", base: float, on_break: Callable[[], None]) -> "Iterator[VideoPacket]":
     """``packets``; what comes after a break follows the end of what came before it.
 
     A break is where times of decoding fall by more than FALL_S, or leap ahead by more than LEAP_S, as damaged ones do
@@ -53,6 +60,7 @@ def _running_on(packets: "Iterable[VideoPacket]", base: float) -> "Iterator[Vide
         elif at < last - fall or at > last + leap or (left is not None and at > last + fall and abs(at - left) <= fall):
             offset = end - shown
             left = last if at < last else None
+            on_break()
         elif at > last:
             interval = min(at - last, fall)
         last = at
@@ -60,3 +68,7 @@ def _running_on(packets: "Iterable[VideoPacket]", base: float) -> "Iterator[Vide
         packet.pts = None if packet.pts is None else shown + offset
         packet.dts = None if packet.dts is None else at + offset
         yield packet
+
+
+def _ignore() -> None:
+    """Nobody asks for breaks."""

@@ -37,6 +37,7 @@ class StreamInfo:
     frame_rate: float  # average, frames a second
     size_bytes: int
     pixel_aspect: float = 1.0  # a coded pixel's width over its height
+    is_joined: bool = False  # its time stamps begin again somewhere (steady.py)
 
 
 def checked_size(path: Path, limits: Limits) -> int:

@@ -57,13 +57,15 @@ def probe(path: Path, limits: Limits | None = None) -> StreamInfo:
             container_name, codec = container.format.name, stream.codec_context.name
             rate = float(stream.average_rate or stream.guessed_rate or 0)
             is_declared = bool(stream.duration) and not is_guess
+        is_joined = False
         if not is_declared:
-            duration_s = _measured_duration(path, limits, duration_s) or duration_s
+            measured_s, is_joined = _measured_duration(path, limits, duration_s)
+            duration_s = measured_s or duration_s
             check_duration(duration_s, limits)
     except FFmpegError as error:
         raise explained(error) from error
     width, height = (height, width) if turned in (90, 270) else (width, height)
-    return StreamInfo(container_name, codec, width, height, turned, duration_s, rate, size_bytes, aspect)
+    return StreamInfo(container_name, codec, width, height, turned, duration_s, rate, size_bytes, aspect, is_joined)
 
 
 def _declared_duration(container: InputContainer, stream: VideoStream) -> float:
@@ -120,19 +122,21 @@ def _refused_size(path: Path, limits: Limits) -> tuple[int, int]:
     return largest
 
 
-def _measured_duration(path: Path, limits: Limits, from_s: float) -> float:
-    """The end of the packets' time stamps, read from the last key frame before ``from_s`` on where that can be sought.
+def _measured_duration(path: Path, limits: Limits, from_s: float) -> tuple[float, bool]:
+    """The end of the packets' time stamps, read from the last key frame before ``from_s`` on where that can be sought;
+    and whether they begin again before it.
 
     For containers that declare no duration (a GIF, a cut-off WebM) or none of the stream's own (Matroska), and for MPEG
     streams, whose duration FFmpeg guesses: these are read whole, for their time stamps may begin again (steady.py).
     """
     end = 0.0
+    breaks: list[None] = []
     with open_video(path, limits) as container:
         stream = video_stream(container, limits)
         base = float(stream.time_base or 0)
         if from_s > 0 and not is_joinable(container):
             seek(container, stream, from_s)
-        for packet in demuxed(container, stream):
+        for packet in demuxed(container, stream, lambda: breaks.append(None)):
             if packet.pts is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * base)
-        return max(0.0, end - start_s(stream))
+        return max(0.0, end - start_s(stream)), bool(breaks)

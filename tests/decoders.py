@@ -17,7 +17,7 @@ def say(**message):
 
 INFO = {
     "kind": "info", "container": "mov", "codec": "h264", "width": 4, "height": 2, "rotation_deg": 0, "duration_s": 1.0,
-    "frame_rate": 25.0, "pixel_aspect": 1.0,
+    "frame_rate": 25.0, "pixel_aspect": 1.0, "is_joined": False,
 }
 FRAME = {"kind": "frame", "index": 0, "time_s": 0.0, "width": 4, "height": 2}
 told = read_message(0)

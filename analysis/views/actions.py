@@ -30,7 +30,7 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = analysis_or_404(request, pk, to=CHANGE)
     try:
         if not services.retry(analysis):
-            messages.info(request, _("The analysis has been started again already."))
+            messages.info(request, _("There was nothing to start again: the analysis was started already, or is gone."))
     except services.Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("analysis:detail", pk=pk)

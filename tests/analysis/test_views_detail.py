@@ -138,7 +138,7 @@ def test_a_cancelled_one_can_be_run_again(client: Client, user: User) -> None:
     ("action", "sentence"),
     [
         ("cancel", "The analysis had already ended, so there was nothing to cancel."),
-        ("retry", "The analysis has been started again already."),
+        ("retry", "There was nothing to start again: the analysis was started already, or is gone."),
     ],
 )
 def test_what_comes_too_late_changes_nothing_and_says_so(

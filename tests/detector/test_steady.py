@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from detector import sampling, video
+from detector import decoding, sampling, video
 from detector.steady import demuxed
 from tests import hostile_videos, videos
 
@@ -65,6 +66,25 @@ def test_of_joined_streams_nothing_is_sought_where_samples_lie_far_apart(ending:
     path = joined(tmp_path / f"clip{ending}", (450, 150))
 
     assert_sampled_whole(path, 600, 10)
+
+
+@pytest.mark.parametrize(("frames", "is_sought"), [((300,), True), ((200, 100), False)])
+def test_an_mpeg_stream_is_sought_where_nothing_was_joined(
+    frames: tuple[int, ...], is_sought: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = joined(tmp_path / "clip.mpg", frames)
+    sought: list[float] = []
+
+    def seek(container: Any, stream: Any, time_s: float) -> bool:
+        sought.append(time_s)
+        return decoding.seek(container, stream, time_s)
+
+    monkeypatch.setattr(sampling, "seek", seek)
+    info = video.probe(path)
+
+    assert info.is_joined is not is_sought
+    assert len(list(sampling.sample(path, info, 10))) == 10
+    assert bool(sought) is is_sought
 
 
 @endings

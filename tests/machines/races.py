@@ -139,6 +139,8 @@ def meet(one: Callable[[Stage], Any], other: Callable[[Stage], Any]) -> dict[str
         thread.start()
     for thread in threads:
         thread.join(GIVE_UP_S)
+        if thread.is_alive():
+            raise TimeoutError(f"{one.__name__} and {other.__name__} wait for each other.")
     failed = stage.analyses.get(State.FAILED)
     left = None if failed is None else Analysis.objects.filter(pk=failed.pk).values_list("state", flat=True).first()
     with transaction.atomic():  # nothing of this pair meets the next
@@ -149,8 +151,7 @@ def meet(one: Callable[[Stage], Any], other: Callable[[Stage], Any]) -> dict[str
 
 def main() -> None:
     """Every verb with every one, itself too."""
-    settings.MEDIA_ROOT = tempfile.mkdtemp()
-    with mock.patch.object(tasks, "enqueue"):  # there is no queue here
+    with tempfile.TemporaryDirectory() as settings.MEDIA_ROOT, mock.patch.object(tasks, "enqueue"):  # there is no queue
         for one, other in itertools.combinations_with_replacement(VERBS, 2):
             print(json.dumps(meet(one, other)), flush=True)
 
