@@ -101,7 +101,7 @@ def analyze_again(analysis: Analysis, frames: int, model: ModelVersion | None = 
         installed = model_versions.is_installed(model)
         raise Refused(Code.MODEL_VERSION_UNMEASURED if installed else Code.MODEL_VERSION_GONE)
     with transaction.atomic():
-        video = _locked(analysis.video_id)
+        video = _lock_video(analysis.video_id)
         if video is None:
             raise Refused(Code.FILE_MISSING)
         quotas.check_queue(video.owner)
@@ -125,7 +125,7 @@ def retry(analysis: Analysis, *, within_quota: bool = True) -> bool:
     Raises Refused when the owner's queue is full; ``within_quota=False`` is for administrators.
     """
     with transaction.atomic():
-        video = _locked(analysis.video_id)  # or retention might take it for one that is over
+        video = _lock_video(analysis.video_id)  # or retention might take it for one that is over
         if video is None:
             return False
         if within_quota:
@@ -147,8 +147,8 @@ def delete(analyses: Iterable[Analysis]) -> int:
     with transaction.atomic():
         rows = Analysis.objects.filter(pk__in=pks)
         video_pks = set(rows.values_list("video_id", flat=True))
-        _lock(Video.objects.filter(pk__in=video_pks))
-        _lock(rows)  # a worker may be storing what it found
+        _lock_rows(Video.objects.filter(pk__in=video_pks))
+        _lock_rows(rows)  # a worker may be storing what it found
         owners = dict(rows.values_list("pk", "video__owner_id"))
         rows.delete()
         orphans = Video.objects.filter(pk__in=video_pks, analyses__isnull=True)
@@ -164,8 +164,8 @@ def delete_videos(videos: Iterable[Video]) -> int:
     pks = [video.pk for video in videos]
     with transaction.atomic():
         rows = Video.objects.filter(pk__in=pks)
-        _lock(rows)
-        _lock(Analysis.objects.filter(video__in=pks))
+        _lock_rows(rows)
+        _lock_rows(Analysis.objects.filter(video__in=pks))
         owners = dict(rows.values_list("pk", "owner_id"))
         analyses = dict(Analysis.objects.filter(video__in=owners).values_list("pk", "video__owner_id"))
         rows.delete()
@@ -203,7 +203,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
         with transaction.atomic():
             some = Video.objects.filter(pk__in=due[start : start + _PRUNED_AT_ONCE])
             if not dry_run:  # whoever has one examined again has locked it, and it is not due any more
-                _lock(some)
+                _lock_rows(some)
             still_due = list(retention.due().filter(pk__in=some))
             videos += len(still_due)
             analyses += Analysis.objects.filter(video__in=still_due).count()
@@ -300,7 +300,7 @@ def _submit_new(
         raise
 
 
-def _locked(video_pk: uuid.UUID) -> Video | None:
+def _lock_video(video_pk: uuid.UUID) -> Video | None:
     """The video, locked after its owner; None where it is gone."""
     owner = User.objects.select_for_update(of=("self",)).filter(videos=video_pk).first()
     video = Video.objects.select_for_update().filter(pk=video_pk).first()
@@ -309,7 +309,7 @@ def _locked(video_pk: uuid.UUID) -> Video | None:
     return video
 
 
-def _lock(rows: QuerySet[Any]) -> None:
+def _lock_rows(rows: QuerySet[Any]) -> None:
     """Nobody else changes or deletes these rows until the transaction ends; see above for the order."""
     list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
 

@@ -1,6 +1,4 @@
-"""What happens to every request beside Django's own: a limit on bodies, a queue that is down, what browsers may use
-and keep.
-"""
+"""What happens to every request beside Django's own: bodies limited, a queue down, what browsers use and keep."""
 
 import logging
 from collections.abc import Callable

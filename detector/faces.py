@@ -106,7 +106,7 @@ def find_near(picture: NDArray[np.uint8], places: Places, max_faces: int, hands:
     if places.coming_or_going or not near:
         near.insert(0, everywhere[0])
     hits = _hits(picture, near if len(near) <= len(everywhere) else everywhere, hands)
-    agreed = hands.map(lambda hit: _is_where(hit[0], places.seen) or _is_face(picture, *hit), hits)
+    agreed = hands.map(lambda hit: _is_same_place(hit[0], places.seen) or _is_face(picture, *hit), hits)
     return _faces(picture, [hit for hit, is_face in zip(hits, agreed, strict=True) if is_face], max_faces, hands)
 
 
@@ -141,7 +141,7 @@ def is_among(box: Box, known: Iterable[Box]) -> bool:
     return False
 
 
-def _is_where(box: Box, seen: Iterable[Box]) -> bool:
+def _is_same_place(box: Box, seen: Iterable[Box]) -> bool:
     """Whether ``box`` is much the same as one of those; not a speck within it."""
     return any(iou(box, other) >= SAME_FACE_IOU for other in seen)
 

@@ -65,11 +65,11 @@ def sample(
     Pictures are (H, W, 3) uint8 RGB, upright and with square pixels, scaled down to ``max_side`` where that is given.
     The targets are the middles of ``count`` equal parts of the video; each gives the first frame at or after it, and no
     frame comes twice, so a short video yields fewer. Where targets lie more than SEEK_BEYOND_S apart, a key frame
-    within EASE of that distance is taken instead. Frames after a damaged place are missing rather than an error, and
-    what is taken for a damaged one may lie a few frames later; when none is left, the last one before is taken. Raises
-    DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS, TOO_DEMANDING, CANCELLED when
-    ``should_stop`` says so; several threads may ask it. Two decoded frames are held at a time, or one more than there
-    are lanes.
+    within EASE of that distance is taken instead, unless time stamps begin again. Frames after a damaged place are
+    missing rather than an error, and what is taken for a damaged one may lie a few frames later; when none is left, the
+    last one before is taken. Raises DetectorError: UNREADABLE when nothing can be decoded, TOO_MANY_PIXELS,
+    TOO_DEMANDING, CANCELLED when ``should_stop`` says so; several threads may ask it. Two decoded frames are held at a
+    time, or one more than there are lanes.
     """
     limits = limits or Limits()
     found = 0
@@ -301,6 +301,7 @@ class _Sampler:
 
 
 def _upright(frame: VideoFrame, width: int, height: int, max_side: int | None) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: ``frame`` scaled to ``width`` and ``height``, or less for ``max_side``, and then turned."""
     scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
     picture = frame.to_ndarray(format="rgb24", width=width, height=height)
